@@ -1,0 +1,15 @@
+"""bench: a benchmark harness for low-resolution person re-identification."""
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["Dataset", "FrontEnd", "Method", "Photo", "Train", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """The plug-in classes, imported when first used: ``python -m bench list`` needs none of their libraries."""
+    if name in __all__:
+        import bench.base
+
+        return getattr(bench.base, name)
+    raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -1,0 +1,138 @@
+"""The three plug-in classes: a data set, a front-end and a re-id method.
+
+One file in ``datasets/`` or ``methods/`` with one class of these is all that a plug-in needs.  Constructor parameters
+are stored untouched under their own names (scikit-learn's convention) and carry type annotations: the annotation is
+what a value given on the command line is read and checked by.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+if TYPE_CHECKING:
+    from bench.images import Extractor, Images
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One person image as a data set declares it.
+
+    image: path of a file, or a uint8 RGB array of shape (height, width, 3).
+    identity: the person's label; labels that are all digits are ordered as numbers.
+    camera: the camera's label.
+    probe: True for the probe side (low resolution), False for the gallery side; None lets `Dataset.probe_camera` say.
+    """
+
+    image: Path | np.ndarray
+    identity: str
+    camera: str
+    probe: bool | None = None
+
+
+class Dataset(BaseEstimator):
+    """A set of person images seen by two sides, probe and gallery.
+
+    low_resolution: ``"simulated"``: the harness shrinks every probe-side image by 1/2, 1/3 or 1/4;
+    ``"genuine"``: probe-side images are of low resolution as they are; None: full resolution on both sides.
+    """
+
+    name: ClassVar[str]
+    low_resolution: ClassVar[Literal["simulated", "genuine"] | None] = None
+    probe_camera: ClassVar[str | None] = None
+    folder: ClassVar[str | None] = None
+    """Folder below the data root; None for a data set that needs no files."""
+    obtain: ClassVar[str] = ""
+    """Where the set is to be had, for the message that says it is missing."""
+    expected: ClassVar[dict[str, int]] = {}
+    """Official counts of what `read` yields, ``{"images": ..., "identities": ...}``; checked when given."""
+    note: ClassVar[str] = ""
+    """What a reader of a table must know of this set, printed below every table that shows it."""
+    small: ClassVar[str | None] = None
+    """For a set that needs no files: parameters, ``key=value,...``, of a version small enough for `bench check`."""
+
+    def read(self, root: Path) -> Iterable[Photo]:
+        """Yield every image of the set.  root: the set's own folder (data root / `folder`)."""
+        raise TypeError(f"data set {self.name!r} has no read(self, root) method")
+
+
+class FrontEnd(BaseEstimator):
+    """F_i of the protocol: brings low-resolution images to a method's input size.
+
+    ratio_dependent: True when F_i differs between the anchor ratios.
+    learns: True when `fit` must see the training people's gallery images of each split.
+    """
+
+    name: ClassVar[str]
+    ratio_dependent: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
+
+    def fit(self, images: Sequence[np.ndarray], size: Size, ratio: Fraction, seed: int) -> "FrontEnd":
+        """Learn from high-resolution training images (uint8 RGB, native sizes) for one anchor ratio; returns self."""
+        return self
+
+    def upscale(self, images: Sequence[np.ndarray], size: Size) -> np.ndarray:
+        """Bring n uint8 RGB images of any size to (n, height, width, 3) uint8."""
+        raise TypeError(f"front-end {self.name!r} has no upscale(self, images, size) method")
+
+
+@dataclass(frozen=True)
+class Train:
+    """What one model is fitted on: the images of one split's training people.
+
+    gallery: high-resolution images (with `synthetic_lr`, their shrunk and up-scaled copies too); probe: low-resolution
+    images behind the front-end; synthetic: the gallery images shrunk by `ratio` behind the front-end (built when used).
+    ratio: the anchor m_i, None when one model serves all probes.  seed: this model's own seed.
+    profile: the training schedule, ``smoke``, ``quick`` or ``paper``.  device: ``cpu`` or ``cuda``.
+    """
+
+    gallery: "Images"
+    probe: "Images"
+    synthetic: "Images | None"
+    ratio: Fraction | None
+    seed: int
+    profile: str
+    device: str
+
+
+class Method(BaseEstimator):
+    """A re-id method: fitted once per anchor ratio, then asked for a distance matrix.
+
+    input_size: (height, width) that every image is brought to.
+    scales: ``"front-end"``: low-resolution images reach the method through a front-end, ``bicubic+name``;
+    ``"own"``: the method deals with resolution itself and is run by its bare name.
+    anchored: False when one model serves every resolution, so that there is nothing to fuse.
+    ratio_dependent: True when models of different anchors differ even on the same images.
+    profiles: True when the training schedule (`Train.profile`) matters.
+    note: what a reader of a table must know of this method, printed below every table that shows it.
+    """
+
+    name: ClassVar[str]
+    input_size: ClassVar[Size] = (128, 48)
+    scales: ClassVar[Literal["front-end", "own"]] = "front-end"
+    anchored: ClassVar[bool] = True
+    ratio_dependent: ClassVar[bool] = False
+    profiles: ClassVar[bool] = False
+    note: ClassVar[str] = ""
+
+    def available(self) -> str | None:
+        """None when the method can run on this machine, otherwise the reason why it cannot."""
+        return None
+
+    def extractors(self) -> "Sequence[Extractor]":
+        """Feature extractors whose results the harness may compute once for all splits, before the cells run."""
+        return ()
+
+    def fit(self, train: Train) -> "Method":
+        """Fit on training people; returns self."""
+        raise TypeError(f"method {self.name!r} has no fit(self, train) method")
+
+    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
+        """Distances of every probe to every gallery image, (n_probe, n_gallery), smaller = more alike, all finite."""
+        raise TypeError(f"method {self.name!r} has no distances(self, probe, gallery) method")

@@ -1,0 +1,83 @@
+"""Arrays that several cells need, computed once and shared between processes as read-only memory maps.
+
+The cache (`BENCH_CACHE`, by default ``~/.cache/bench``) holds decoded images, features and Gram matrices, named by what
+produced them.  It may be deleted at any time.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from filelock import FileLock
+
+from bench.errors import BenchError
+
+
+def cache_folder() -> Path:
+    """`BENCH_CACHE`, or ``bench`` in the user's cache folder."""
+    if chosen := os.environ.get("BENCH_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench"
+
+
+class Cache:
+    """Arrays on disk by key.  Two processes that want the same array compute it once: the second waits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return self.folder / digest[:2] / f"{digest}.npy"
+
+    def get(self, key: str) -> np.ndarray | None:
+        """The array of that key as a read-only memory map, None when there is none (or its file is damaged)."""
+        try:
+            return np.load(self.path(key), mmap_mode="r", allow_pickle=False)
+        except (FileNotFoundError, ValueError, EOFError):
+            return None
+
+    def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array of that key; made by `make` and kept when it is not there yet."""
+        found = self.get(key)
+        if found is not None:
+            return found
+        path = self.path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                found = self.get(key)
+                if found is not None:
+                    return found
+                with write_atomically(path) as file:
+                    np.save(file, make())
+        except OSError as error:
+            raise BenchError(
+                f"cannot write to the cache {self.folder}: {error.strerror or error}; free space or set BENCH_CACHE"
+            ) from error
+        loaded = self.get(key)
+        if loaded is None:
+            raise BenchError(f"the cache file {path} cannot be read back; delete {self.folder} and run again")
+        return loaded
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open ``path.partial`` for writing bytes and rename it to `path` when all went well: no half file is ever seen.
+
+    One writer at a time: callers hold a lock.  What a killed writer leaves is overwritten by the next.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

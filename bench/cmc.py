@@ -1,0 +1,43 @@
+"""Cumulative match characteristic and mean average precision for single-shot galleries.
+
+Smaller distances are nearer.  Ties are resolved in expectation: a block of t galleries at one distance that holds the
+match and starts at rank b contributes (k - b + 1) / t at rank k for b <= k < b + t, as under a random order of the
+block.  A constant distance therefore scores k / G at rank k, and not 100 %.
+"""
+
+import numpy as np
+
+from bench.errors import BenchError
+
+
+def match_positions(distances: np.ndarray, probe: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each probe's match lies: (first rank of its tie block, size of the block), both (P,) int64, ranks from 1.
+
+    distances: (P, G) float, finite.  probe: (P,), gallery: (G,) identities; each probe has one match.
+    BenchError when a probe has no match or several.
+    """
+    same = probe[:, None] == gallery[None, :]
+    wrong = np.unique(probe[same.sum(axis=1) != 1])
+    if len(wrong):
+        raise BenchError(
+            f"a single-shot gallery holds one image of each probe's person; not so for {wrong[:5].tolist()}"
+        )
+    match = distances[same][:, None]
+    return 1 + (distances < match).sum(axis=1), (distances == match).sum(axis=1)
+
+
+def cmc(first: np.ndarray, ties: np.ndarray, ranks: int) -> np.ndarray:
+    """(ranks,) float64: share of probes whose match is among the k nearest, k = 1..ranks, in [0, 1]."""
+    k = np.arange(1, ranks + 1)
+    return np.clip((k - first[:, None] + 1) / ties[:, None], 0, 1).mean(axis=0)
+
+
+def average_precision(first: np.ndarray, ties: np.ndarray) -> np.ndarray:
+    """(P,) float64: expected 1 / rank of the match, the average precision of a query with one match."""
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, (first + ties).max()))])
+    return (harmonic[first + ties - 1] - harmonic[first - 1]) / ties
+
+
+def expected_rank(first: np.ndarray, ties: np.ndarray) -> np.ndarray:
+    """(P,) float64: expected rank of the match."""
+    return first + (ties - 1) / 2

@@ -1,0 +1,196 @@
+"""A data set as the harness holds it: every image decoded once, labelled, low resolution simulated, checked."""
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.base import Dataset, Photo
+from bench.cache import Cache
+from bench.errors import DataError, listing
+from bench.images import Packed, pack
+from bench.protocol import read_ratio_file
+from bench.resize import shrink
+from bench.spec import ANCHORS, DatasetSpec
+
+
+@dataclass(frozen=True)
+class Data:
+    """n images, probe-side ones already at low resolution.
+
+    images: uint8 RGB at native sizes.  identity: (n,) int64 indices into `identities`.  camera: (n,) str.
+    probe: (n,) bool, True on the probe side.  sha256: of the original files, labels and the LR simulation.
+    """
+
+    spec: DatasetSpec
+    images: Packed
+    identity: np.ndarray
+    identities: tuple[str, ...]
+    camera: np.ndarray
+    probe: np.ndarray
+    sha256: str
+
+    @property
+    def low_resolution(self) -> bool:
+        return self.spec.dataset.attributes.get("low_resolution") is not None
+
+
+def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
+    """Read, check and decode a data set below the data root; DataError, naming files or people, when it cannot be."""
+    dataset = spec.build()
+    photos = list_photos(dataset, root)
+    order = natural_order({photo.identity for photo in photos})
+    photos.sort(key=lambda photo: (order[photo.identity], photo.camera))
+    probe = np.array([probe_side(dataset, photo) for photo in photos])
+    identity = np.array([order[photo.identity] for photo in photos], np.int64)
+    identities = tuple(order)
+    check_counts(dataset, photos)
+    check_sides(dataset.name, identity, identities, probe)
+    files = hash_photos(photos)
+    ratios = probe_ratios(spec, photos, probe, seed) if dataset.low_resolution == "simulated" else []
+    sha256 = hashlib.sha256(f"{files}|{[str(r) for r in ratios]}".encode()).hexdigest()
+
+    flat = cache.array(f"pixels|{files}", lambda: with_shapes(pack(decode_all(photos, dataset.name))))
+    images = from_shapes(flat, len(photos))
+    if ratios:
+        low = cache.array(f"pixels|{sha256}", lambda: with_shapes(simulate(images, probe, ratios)))
+        images = from_shapes(low, len(photos))
+    return Data(spec, images, identity, identities, np.array([p.camera for p in photos]), probe, sha256)
+
+
+def list_photos(dataset: Dataset, root: Path | None) -> list[Photo]:
+    """What the data set's `read` yields; whatever it stumbles over becomes a DataError."""
+    folder = Path()
+    if dataset.folder is not None:
+        if root is None:
+            raise DataError(
+                f"{dataset.name} needs its images: name the folder that holds {dataset.folder} with --data or"
+                f" BENCH_DATA ({dataset.obtain})"
+            )
+        folder = root / dataset.folder
+        if not folder.is_dir():
+            raise DataError(f"{dataset.name}: no folder {folder}; get {dataset.obtain}")
+    try:
+        photos = list(dataset.read(folder))
+    except Exception as error:  # a reader is a plug-in: whatever it raises is told to the user in one line
+        raise DataError(f"{dataset.name}: cannot read {folder}: {one_line(error)}") from error
+    if not photos:
+        raise DataError(f"{dataset.name}: no image in {folder}; get {dataset.obtain}")
+    return photos
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def natural_order(labels: Iterable[str]) -> dict[str, int]:
+    """Identity labels in order, numbers as numbers, with their index."""
+    ordered = sorted(labels, key=lambda text: (0, int(text), text) if text.isdecimal() else (1, 0, text))
+    return {label: index for index, label in enumerate(ordered)}
+
+
+def probe_side(dataset: Dataset, photo: Photo) -> bool:
+    return photo.probe if photo.probe is not None else photo.camera == dataset.probe_camera
+
+
+def check_counts(dataset: Dataset, photos: Sequence[Photo]) -> None:
+    found = {"images": len(photos), "identities": len({p.identity for p in photos})}
+    for what, expected in dataset.expected.items():
+        if found[what] != expected:
+            raise DataError(
+                f"{dataset.name}: {found[what]:,} {what} found, {expected:,} expected; the copy is incomplete or has"
+                f" extra files; get {dataset.obtain}"
+            )
+
+
+def check_sides(name: str, identity: np.ndarray, identities: Sequence[str], probe: np.ndarray) -> None:
+    """Every person must be seen on both sides."""
+    sides = Counter(zip(identity.tolist(), probe.tolist(), strict=True))
+    for side, word in ((True, "probe"), (False, "gallery")):
+        missing = [label for index, label in enumerate(identities) if not sides[index, side]]
+        if missing:
+            raise DataError(
+                f"{name}: {len(missing)} of {len(identities)} people have no image on the {word} side:"
+                f" {listing(missing)}; every person needs both"
+            )
+
+
+def hash_photos(photos: Iterable[Photo]) -> str:
+    """SHA-256 of labels and original bytes, independent of where the files lie."""
+    sha = hashlib.sha256()
+    for photo in photos:
+        sha.update(f"{photo.identity}|{photo.camera}|{photo.probe}|".encode())
+        if isinstance(photo.image, Path):
+            try:
+                content = photo.image.read_bytes()
+            except OSError as error:
+                raise DataError(f"cannot read {photo.image}: {error.strerror or error}") from error
+        else:
+            content = repr(photo.image.shape).encode() + photo.image.tobytes()
+        sha.update(len(content).to_bytes(8, "little") + content)
+    return sha.hexdigest()
+
+
+def decode_all(photos: Iterable[Photo], name: str) -> list[np.ndarray]:
+    return [decode(photo, name) for photo in photos]
+
+
+def decode(photo: Photo, name: str) -> np.ndarray:
+    """A photo as a uint8 RGB array (h, w, 3)."""
+    if isinstance(photo.image, np.ndarray):
+        if photo.image.dtype != np.uint8 or photo.image.ndim != 3 or photo.image.shape[2] != 3:
+            raise DataError(
+                f"{name}: person {photo.identity}: an image must be uint8 (h, w, 3), not"
+                f" {photo.image.dtype} {photo.image.shape}"
+            )
+        return photo.image
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(photo.image) as image:
+                return np.asarray(image.convert("RGB"))
+    except Exception as error:  # Pillow raises many kinds for damaged files; all mean the same to the user
+        raise DataError(f"{name}: {photo.image} is not a readable image: {one_line(error)}") from error
+
+
+def with_shapes(packed: Packed) -> np.ndarray:
+    """Packed images as one uint8 array: shapes (int64 bytes), then pixels."""
+    return np.concatenate([packed.shapes.reshape(-1).view(np.uint8), packed.flat])
+
+
+def from_shapes(array: np.ndarray, n: int) -> Packed:
+    head = n * 2 * 8
+    return Packed(array[head:], np.array(array[:head]).view(np.int64).reshape(n, 2))
+
+
+def probe_ratios(spec: DatasetSpec, photos: Sequence[Photo], probe: np.ndarray, seed: int) -> list[Fraction]:
+    """The down-sampling ratio of each probe-side image, in image order."""
+    chosen = [photo for photo, is_probe in zip(photos, probe, strict=True) if is_probe]
+    if spec.options.ratio_file:
+        return read_ratio_file(spec.options.ratio_file, [(p.identity, p.camera) for p in chosen])
+    return balanced_ratios(len(chosen), seed)
+
+
+def balanced_ratios(n: int, seed: int) -> list[Fraction]:
+    """A balanced random partition of n images over the three ratios (sizes differ by one at most).
+
+    Drawn over training and test people alike, before any split, as in the author's construction; depends on `seed` and
+    `n` only.
+    """
+    order = np.random.default_rng([seed, n, 0]).permutation(n)
+    ratios = [ANCHORS[0]] * n
+    for position, index in enumerate(order):
+        ratios[index] = ANCHORS[position % len(ANCHORS)]
+    return ratios
+
+
+def simulate(images: Sequence[np.ndarray], probe: np.ndarray, ratios: Sequence[Fraction]) -> Packed:
+    """Shrink the probe-side images, each by its ratio; the others stay as they are."""
+    remaining = iter(ratios)
+    return pack([shrink(image, next(remaining)) if p else image for image, p in zip(images, probe, strict=True)])

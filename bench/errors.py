@@ -1,0 +1,29 @@
+"""What can go wrong for a user, each with its exit code and one line that says what would be right."""
+
+
+class BenchError(Exception):
+    """A cell failed or a check is out of tolerance: exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """An unknown name, parameter or value: exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(BenchError):
+    """A data set is missing, incomplete or unreadable: exit code 3."""
+
+    exit_code = 3
+
+
+class NotApplicable(UsageError):
+    """A method and a data set that do not go together, with the reason; skipped unless asked for by name."""
+
+
+def listing(items: list[str], most: int = 5) -> str:
+    """``a, b, c and 4 more``: at most `most` of `items`, for error messages."""
+    shown = ", ".join(items[:most])
+    return shown + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -1,0 +1,194 @@
+"""What a method sees of a data set: selections of images, their features and inner products.
+
+A `Source` is one side of a data set as one front-end shows it at one size; an `Images` is a selection of rows of one or
+more sources.  Features and Gram matrices are computed per source, over all its images, and kept in the cache: they do
+not depend on the split, so all splits and methods share them.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from bench.cache import Cache
+from bench.provenance import code_hash
+
+CHUNK = 64
+TILE = 512
+GRAM_BUDGET = 2**27
+"""Entries (float64) of the largest Gram matrix computed whole and kept: 1 GiB."""
+
+
+class Extractor(Protocol):
+    """A feature: called with uint8 RGB images (n, h, w, 3), returns float32 (n, d).
+
+    The result for an image must not depend on the others of its batch.
+    """
+
+    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+
+
+def extractor_key(extractor: Extractor) -> str:
+    """What names an extractor's results: class, parameters and the code that defines it."""
+    return f"{extractor!r}|{code_hash((type(extractor).__module__,))}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """N images at one size.  key: names what produced them; make: produces the uint8 array (N, h, w, 3)."""
+
+    key: str
+    make: Callable[[], np.ndarray]
+    cache: Cache
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        return self.make()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "array"}
+
+    def features(self, extractor: Extractor, jobs: int = 1) -> np.ndarray:
+        """(N, d) float32, from the cache; computed in chunks on `jobs` processes when it is not there."""
+
+        def compute() -> np.ndarray:
+            chunks = [self.array[i : i + CHUNK] for i in range(0, len(self.array), CHUNK)]
+            if jobs > 1 and len(chunks) > 1:
+                parts = Parallel(n_jobs=jobs)(delayed(extractor)(chunk) for chunk in chunks)
+            else:
+                parts = [extractor(chunk) for chunk in chunks]
+            return np.concatenate(parts)
+
+        return self.cache.array(f"features|{self.key}|{extractor_key(extractor)}", compute)
+
+    def gram(self, other: "Source", extractor: Extractor, jobs: int = 1) -> np.ndarray:
+        """(N, N') float64 inner products of this source's features with another's, from the cache."""
+        if other.key < self.key:
+            return other.gram(self, extractor, jobs).T
+        a, b = self.features(extractor, jobs), other.features(extractor, jobs)
+        key = f"gram|{self.key}|{other.key}|{extractor_key(extractor)}"
+        return self.cache.array(key, lambda: inner_products(a, b, symmetric=self.key == other.key, jobs=jobs))
+
+
+def share(sources: Sequence[Source], extractor: Extractor, jobs: int) -> None:
+    """Put the features of some sources, and the Gram matrices among them, into the cache."""
+    for i, a in enumerate(sources):
+        for b in sources[: i + 1]:
+            if len(a.features(extractor, jobs)) * len(b.features(extractor, jobs)) <= GRAM_BUDGET:
+                a.gram(b, extractor, jobs)
+
+
+def inner_products(a: np.ndarray, b: np.ndarray, symmetric: bool = False, jobs: int = 1) -> np.ndarray:
+    """a b' in float64, tile by tile: the tiles do not depend on `jobs`, so neither does the last bit of the result.
+
+    a (n, d), b (m, d) float32; returns (n, m).  symmetric: a is b, only one triangle is computed.
+    """
+    corners = [(i, j) for i in range(0, len(a), TILE) for j in range(0, len(b), TILE) if not symmetric or j >= i]
+    out = np.empty((len(a), len(b)))
+    run = Parallel(n_jobs=jobs) if jobs > 1 and len(corners) > 1 else None
+    arguments = [(a[i : i + TILE], b[j : j + TILE]) for i, j in corners]
+    tiles = run(delayed(tile_product)(*pair) for pair in arguments) if run else (tile_product(*p) for p in arguments)
+    for (i, j), tile in zip(corners, tiles, strict=True):
+        out[i : i + tile.shape[0], j : j + tile.shape[1]] = tile
+        if symmetric and i != j:
+            out[j : j + tile.shape[1], i : i + tile.shape[0]] = tile.T
+    return out
+
+
+def tile_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a.astype(np.float64) @ b.astype(np.float64).T
+
+
+@dataclass(frozen=True)
+class Images:
+    """n labelled images.
+
+    identity: (n,) int64.  camera: (n,) str.  area: (n,) float64, native size in pixels, before any resizing.
+    native: the images at their native sizes, uint8 RGB.
+    """
+
+    parts: tuple[tuple[Source, np.ndarray], ...]
+    identity: np.ndarray
+    camera: np.ndarray
+    area: np.ndarray
+    native: Sequence[np.ndarray] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def __add__(self, other: "Images") -> "Images":
+        return Images(
+            self.parts + other.parts,
+            np.concatenate([self.identity, other.identity]),
+            np.concatenate([self.camera, other.camera]),
+            np.concatenate([self.area, other.area]),
+            [*self.native, *other.native],
+        )
+
+    def array(self) -> np.ndarray:
+        """(n, h, w, 3) uint8 RGB at the method's input size."""
+        return np.concatenate([source.array[rows] for source, rows in self.parts])
+
+    def features(self, extractor: Extractor) -> np.ndarray:
+        """(n, d) float32."""
+        return np.concatenate([source.features(extractor)[rows] for source, rows in self.parts])
+
+    def gram(self, other: "Images", extractor: Extractor) -> np.ndarray:
+        """(n, n') float64 inner products of these images' features with `other`'s."""
+        return np.block(
+            [[gram_block(a, rows, b, columns, extractor) for b, columns in other.parts] for a, rows in self.parts]
+        )
+
+
+def gram_block(a: Source, rows: np.ndarray, b: Source, columns: np.ndarray, extractor: Extractor) -> np.ndarray:
+    """The wanted block of a source pair's Gram matrix; too large a pair is computed for the wanted rows only."""
+    features = a.features(extractor), b.features(extractor)
+    if len(features[0]) * len(features[1]) <= GRAM_BUDGET:
+        return a.gram(b, extractor)[np.ix_(rows, columns)]
+    same = a.key == b.key and np.array_equal(rows, columns)
+    return inner_products(features[0][rows], features[1][columns], symmetric=same)
+
+
+class Packed(Sequence[np.ndarray]):
+    """Images of any size in one flat uint8 array, which processes share as a memory map."""
+
+    def __init__(self, flat: np.ndarray, shapes: np.ndarray) -> None:
+        self.flat = flat
+        self.shapes = shapes
+        self.offsets = np.concatenate([[0], np.cumsum(shapes.prod(axis=1) * 3)])
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int or slice, like any sequence
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        start, stop = self.offsets[index], self.offsets[index + 1]
+        return self.flat[start:stop].reshape(*self.shapes[index], 3)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def areas(self) -> np.ndarray:
+        return self.shapes.prod(axis=1).astype(np.float64)
+
+
+def pack(images: Sequence[np.ndarray]) -> Packed:
+    """Pack uint8 RGB images."""
+    shapes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
+    flat = np.concatenate([image.reshape(-1) for image in images]) if len(images) else np.empty(0, np.uint8)
+    return Packed(flat, shapes)
+
+
+def digest(*parts: object) -> str:
+    """A short name for anything with a faithful repr, arrays by their bytes."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        sha.update(b"|")
+    return sha.hexdigest()[:16]

@@ -1,0 +1,129 @@
+"""Who is in training and test, which gallery images are drawn, and the guards around both.
+
+Protocol of Jiao et al. (AAAI 2018): ten random halves of the people; probes: all low-resolution images of each test
+person; gallery: one randomly selected high-resolution image per test person (single-shot).
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import DataError, listing
+from bench.spec import ANCHORS
+
+AUTO_DRAWS = 100
+
+
+@dataclass(frozen=True)
+class Split:
+    """Identity indices of one split, sorted: train (int64), test (int64)."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def make_split(identities: Sequence[str], index: int, seed: int, split_file: Path | None = None) -> Split:
+    """Split `index`: from the file when there is one, otherwise a random half of the people each.
+
+    The random halves depend on `seed`, `index` and the number of people only, so that the full-resolution and the
+    multi-resolution variant of a data set share their splits.
+    """
+    if split_file:
+        split = read_split_file(split_file, identities, index)
+    else:
+        order = np.random.default_rng([seed, len(identities), 1, index]).permutation(len(identities))
+        half = len(identities) // 2
+        split = Split(np.sort(order[:half]), np.sort(order[half:]))
+    check_split(split, identities)
+    return split
+
+
+def check_split(split: Split, identities: Sequence[str]) -> None:
+    """Training and test people must be disjoint and both at least two."""
+    both = np.intersect1d(split.train, split.test)
+    if len(both):
+        names = listing([identities[i] for i in both])
+        raise DataError(
+            f"the split has {len(both)} people in training and in test: {names}; a person may be in one only"
+        )
+    for word, people in (("training", split.train), ("test", split.test)):
+        if len(people) < 2:
+            raise DataError(f"the split has {len(people)} {word} people; at least two are needed")
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file with their line numbers; DataError when it cannot be read or a column is missing."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}) for row in reader]
+            header = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(missing)}; the header must be {','.join(columns)}")
+    return rows
+
+
+def read_split_file(path: Path, identities: Sequence[str], index: int) -> Split:
+    """Split `index` of a CSV ``split,identity,part``; every person of the data set must be in it."""
+    position = {label: i for i, label in enumerate(identities)}
+    parts: dict[str, set[int]] = {"train": set(), "test": set()}
+    available = set()
+    for line, row in read_rows(path, ("split", "identity", "part")):
+        available.add(row["split"])
+        if row["split"] != str(index):
+            continue
+        if row["identity"] not in position:
+            raise DataError(f"{path}, line {line}: the data set has no person {row['identity']!r}")
+        if row["part"] not in parts:
+            raise DataError(f"{path}, line {line}: part must be train or test, not {row['part']!r}")
+        parts[row["part"]].add(position[row["identity"]])
+    if not any(parts.values()):
+        raise DataError(f"{path} has no split {index}; it has {listing(sorted(available), 12) or 'none'}")
+    missing = [label for label, i in position.items() if i not in parts["train"] | parts["test"]]
+    if missing:
+        raise DataError(f"{path}, split {index}: {len(missing)} people of the data set are missing: {listing(missing)}")
+    return Split(*(np.array(sorted(parts[part]), np.int64) for part in ("train", "test")))
+
+
+def read_ratio_file(path: Path, images: Iterable[tuple[str, str]]) -> list[Fraction]:
+    """Ratios from a CSV ``identity,camera,ratio`` for each (identity, camera) of `images`."""
+    table: dict[tuple[str, str], Fraction] = {}
+    known = {str(a): a for a in ANCHORS}
+    for line, row in read_rows(path, ("identity", "camera", "ratio")):
+        if row["ratio"] not in known:
+            raise DataError(f"{path}, line {line}: ratio must be one of {', '.join(known)}, not {row['ratio']!r}")
+        table[row["identity"], row["camera"]] = known[row["ratio"]]
+    wanted = list(images)
+    missing = sorted({f"{person} (camera {camera})" for person, camera in wanted if (person, camera) not in table})
+    if missing:
+        raise DataError(f"{path}: no ratio for {len(missing)} images: {listing(missing)}")
+    return [table[key] for key in wanted]
+
+
+def gallery_draws(identity: np.ndarray, draws: int | str, seed: int, split: int) -> list[np.ndarray]:
+    """Single-shot galleries: row indices, one image per person each, persons in ascending order.
+
+    identity: (n,) of the test people's gallery-side images.  draws: how many, or ``auto``: 1 where every person has one
+    image, else 100 (the author's evaluator averages 100).
+    """
+    people, counts = np.unique(identity, return_counts=True)
+    if draws == "auto":
+        draws = 1 if counts.max() == 1 else AUTO_DRAWS
+    order = np.argsort(identity, kind="stable")
+    starts = np.cumsum(counts) - counts
+    rng = np.random.default_rng([seed, len(people), 2, split])
+    return [order[starts + rng.integers(counts)] for _ in range(int(draws))]
+
+
+def folds(people: np.ndarray, n: int, seed: int, split: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """n (training, validation) partitions of training people, for the fusion's sigma."""
+    order = np.random.default_rng([seed, len(people), 3, split]).permutation(people)
+    held_out = np.array_split(order, n)
+    return [(np.sort(np.setdiff1d(people, part)), np.sort(part)) for part in held_out]

@@ -1,0 +1,148 @@
+"""Plug-ins by name.
+
+`methods/` and `datasets/` are read as text, not imported: ``list`` and ``--help`` need no plug-in's libraries, and a
+file that does not parse costs its own plug-in only.  A plug-in is a top-level class with ``name = "..."`` in its body;
+files whose name starts with an underscore hold parts that several plug-ins share.
+"""
+
+import ast
+import difflib
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+KINDS = {"Dataset": "dataset", "FrontEnd": "frontend", "Method": "method"}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A class found in a plug-in file.  kind: dataset, frontend or method; summary: its docstring's first line."""
+
+    name: str
+    kind: str
+    module: str
+    class_name: str
+    summary: str
+    parameters: str
+    attributes: dict[str, object]
+
+    def load(self) -> type:
+        """Import the file and return the class."""
+        try:
+            return getattr(importlib.import_module(self.module), self.class_name)
+        except ImportError as error:
+            raise UsageError(
+                f"{self.name} cannot be loaded from {self.module.replace('.', '/')}.py: {error}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All plug-ins of the tree; problems: one line for every file that could not be read as a plug-in."""
+
+    plugins: tuple[Plugin, ...]
+    problems: tuple[str, ...]
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(p.name for p in self.plugins if p.kind == kind)
+
+    def get(self, kind: str, name: str) -> Plugin:
+        """The plug-in of that kind and name; an unknown name is a UsageError that says what was probably meant."""
+        for plugin in self.plugins:
+            if plugin.kind == kind and plugin.name == name:
+                return plugin
+        raise unknown(KIND_WORDS[kind], name, self.names(kind))
+
+
+KIND_WORDS = {"dataset": "data set", "frontend": "front-end", "method": "method"}
+
+
+def unknown(what: str, name: str, known: list[str]) -> UsageError:
+    """A did-you-mean error for a name that is not among `known`."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return UsageError(f"no {what} {name!r}: {hint}there is {', '.join(known) or 'none'}")
+
+
+@cache
+def registry(root: Path = ROOT) -> Registry:
+    """Read every plug-in file below `root`."""
+    classes: dict[str, tuple[str, ast.ClassDef]] = {}
+    problems = []
+    for folder in ("datasets", "methods"):
+        for path in sorted((root / folder).glob("[!_]*.py")):
+            try:
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+            except (SyntaxError, UnicodeDecodeError, OSError) as error:
+                problems.append(f"{folder}/{path.name} is not a plug-in: {error}")
+                continue
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef):
+                    classes[node.name] = (f"{folder}.{path.stem}", node)
+
+    def lineage(node: ast.ClassDef) -> list[ast.ClassDef]:
+        """The class and its in-tree bases, nearest first."""
+        found = [node]
+        for base in base_names(node):
+            if base in classes and classes[base][1] is not node:
+                found += lineage(classes[base][1])
+        return found
+
+    plugins: dict[tuple[str, str], Plugin] = {}
+    for class_name, (module, node) in classes.items():
+        name = constants(node).get("name")
+        nodes = lineage(node)
+        kinds = [KINDS[b] for n in nodes for b in base_names(n) if b in KINDS]
+        if not isinstance(name, str) or not kinds:
+            continue
+        attributes = {k: v for n in reversed(nodes) for k, v in constants(n).items()}
+        signatures = [s for n in nodes if (s := init_signature(n)) is not None]
+        plugin = Plugin(
+            name, kinds[0], module, class_name, docstring(node), signatures[0] if signatures else "", attributes
+        )
+        if (other := plugins.setdefault((plugin.kind, name), plugin)) is not plugin:
+            problems.append(
+                f"{module} and {other.module} both define the {plugin.kind} {name!r}; the second is ignored"
+            )
+    return Registry(tuple(plugins.values()), tuple(problems))
+
+
+def base_names(node: ast.ClassDef) -> list[str]:
+    return [b.id if isinstance(b, ast.Name) else b.attr for b in node.bases if isinstance(b, ast.Name | ast.Attribute)]
+
+
+def docstring(node: ast.ClassDef) -> str:
+    return (ast.get_docstring(node) or "").split("\n")[0]
+
+
+def constants(node: ast.ClassDef) -> dict[str, object]:
+    """Class attributes that are literal values."""
+    found: dict[str, object] = {}
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            target, value = statement.targets[0].id, statement.value
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            target, value = statement.target.id, statement.value
+        else:
+            continue
+        try:
+            found[target] = ast.literal_eval(value)
+        except ValueError:
+            continue
+    return found
+
+
+def init_signature(node: ast.ClassDef) -> str | None:
+    """``name=default, ...`` of the constructor, None where the class has none of its own."""
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            arguments = statement.args.args[1:] + statement.args.kwonlyargs
+            defaults = [*statement.args.defaults, *(d for d in statement.args.kw_defaults if d is not None)]
+            offset = len(arguments) - len(defaults)
+            pairs = [(a.arg, defaults[i - offset] if i >= offset else None) for i, a in enumerate(arguments)]
+            return ", ".join(f"{name}={ast.unparse(value)}" if value else name for name, value in pairs)
+    return None

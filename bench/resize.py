@@ -1,0 +1,44 @@
+"""The one resize of the project, so that no result depends on a library's idea of bicubic.
+
+Pillow's filters are anti-aliased when they shrink, with the cubic kernel a = -0.5: they agree with Matlab's imresize in
+the interior and with torch's ``interpolate(antialias=True)``; OpenCV's do neither (docs: bench/README.md, Deviations).
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import floor
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def scaled_length(length: int, ratio: Fraction) -> int:
+    """Pixels left of `length` pixels at `ratio`: max(1, floor(length * ratio + 1/2)), exactly."""
+    return max(1, floor(length * ratio + Fraction(1, 2)))
+
+
+def resize(image: np.ndarray, size: tuple[int, int], kind: Literal["bilinear", "bicubic"] = "bicubic") -> np.ndarray:
+    """Resize a uint8 RGB image (h, w, 3) to size (height, width), rounded and clamped to uint8."""
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), FILTERS[kind]))
+
+
+def resize_all(
+    images: Sequence[np.ndarray], size: tuple[int, int], kind: Literal["bilinear", "bicubic"] = "bicubic"
+) -> np.ndarray:
+    """Resize n uint8 RGB images of any size to one array (n, height, width, 3)."""
+    out = np.empty((len(images), *size, 3), np.uint8)
+    for i, image in enumerate(images):
+        out[i] = resize(image, size, kind)
+    return out
+
+
+def shrink(image: np.ndarray, ratio: Fraction) -> np.ndarray:
+    """Low-resolution simulation: the image at `ratio` of its native size by anti-aliased bicubic."""
+    height, width = image.shape[:2]
+    return resize(image, (scaled_length(height, ratio), scaled_length(width, ratio)))

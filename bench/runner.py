@@ -1,0 +1,318 @@
+"""Which cells a run consists of, and running them: in parallel, resumable, each failure its own."""
+
+import fnmatch
+import os
+import re
+import signal
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from filelock import Timeout
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from bench.cache import Cache
+from bench.cell import Cell, View, evaluate, models
+from bench.data import Data, load, one_line
+from bench.errors import BenchError, DataError, NotApplicable, UsageError
+from bench.images import share
+from bench.provenance import code_hash, environment, peak_memory, reset_peak_memory
+from bench.registry import registry
+from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec, split_text
+from bench.store import Store
+
+PROFILES = ("smoke", "quick", "paper")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked for, as on the command line.  Empty methods or datasets: all of them."""
+
+    store: Store
+    cache: Cache
+    root: Path | None
+    methods: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+    splits: Sequence[int] = tuple(range(10))
+    seed: int = 0
+    profile: str = "quick"
+    jobs: int = 1
+    device: str = "cpu"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell and what running it takes."""
+
+    cell: Cell
+    method: MethodSpec
+    data: Data
+
+
+@dataclass
+class Plan:
+    """The tasks of a run, and a line for everything left out with its reason."""
+
+    tasks: list[Task] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def expand(patterns: Sequence[str], names: Sequence[str]) -> dict[str, bool]:
+    """Specs that the patterns stand for -> whether each was named outright (and not by a glob).
+
+    A glob matches names; parameters in brackets after it are kept: ``*+xqda[solver=eigh]``.
+    """
+    found: dict[str, bool] = {}
+    for pattern in patterns:
+        name, pairs = split_text(pattern)
+        if not any(c in name for c in "*?"):
+            found[pattern] = True
+            continue
+        matches = fnmatch.filter(names, name)
+        if not matches:
+            raise UsageError(f"nothing is called {name!r}: there is {', '.join(names)}")
+        suffix = pattern[len(name) :] if pairs else ""
+        for match in matches:
+            found.setdefault(match + suffix, False)
+    return found
+
+
+def plan(settings: Settings) -> Plan:
+    """Resolve names, load the data and list the cells, method by method within a split.
+
+    UsageError for an unknown name or a pair named outright that does not go together; DataError for a data set named
+    outright that is not there.
+    """
+    result = Plan()
+    methods = [(method_spec(text), named) for text, named in expand(settings.methods or ["*"], method_names()).items()]
+    datasets = expand(settings.datasets or ["*"], registry().names("dataset"))
+    for text, named in datasets.items():
+        spec = dataset_spec(text)
+        chosen = []
+        for method, method_named in methods:
+            try:
+                check_applicable(method, spec)
+                reason = method.build().available()
+            except NotApplicable:
+                if named and method_named:
+                    raise
+                continue
+            if reason and named and method_named:
+                raise UsageError(f"{method.text} cannot run here: {reason}")
+            if reason:
+                result.skipped.append(f"{method.text} on {spec.text}: {reason}")
+            else:
+                chosen.append(method)
+        if not chosen:
+            continue
+        try:
+            data = load(spec, settings.root, settings.seed, settings.cache)
+        except DataError as error:
+            if named:
+                raise
+            result.skipped.append(str(error))
+            continue
+        result.tasks += [
+            Task(make_cell(method, data, split, settings), method, data)
+            for split in settings.splits
+            for method in chosen
+        ]
+    return result
+
+
+def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) -> Cell:
+    profile = settings.profile if method.method.attributes.get("profiles") else "paper"
+    return Cell(method.text, data.spec.identity, split, settings.seed, profile, data.sha256)
+
+
+def code_of(method: MethodSpec, dataset: DatasetSpec) -> str:
+    """Hash of the code that a cell's numbers depend on."""
+    modules = {"bench.cell", method.method.module, dataset.dataset.module}
+    return code_hash(tuple(sorted(modules | ({method.frontend.module} if method.frontend else set()))))
+
+
+def todo(tasks: Sequence[Task], store: Store, force: bool) -> tuple[list[Task], list[str]]:
+    """The tasks that have no finished cell yet (all of them with `force`), and a line for each unreadable result."""
+    pending, problems = [], []
+    for task in tasks:
+        try:
+            if force or store.get(task.cell) is None:
+                pending.append(task)
+        except BenchError as error:
+            problems.append(str(error))
+    return pending, problems
+
+
+@dataclass(frozen=True)
+class Done:
+    """How one task ended: rank1 in [0, 1] when it succeeded, error when not, busy when another run computes it."""
+
+    task: Task
+    seconds: float
+    rank1: float | None = None
+    error: str | None = None
+    busy: bool = False
+
+
+def run_task(task: Task, settings: Settings, wait: bool) -> Done:
+    """Compute and store one cell.  wait: wait for another run that computes the same cell, rather than report it."""
+    if settings.jobs > 1:
+        # Ctrl-C reaches every process of the terminal; the parent alone answers it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lock = settings.store.lock(task.cell)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        return Done(task, 0.0, busy=True)
+    try:
+        return run_locked(task, settings)
+    finally:
+        lock.release()
+
+
+def run_locked(task: Task, settings: Settings) -> Done:
+    store, cell = settings.store, task.cell
+    if not settings.force and (found := store.get(cell)):
+        return Done(task, 0.0, found.record["cmc"][0])
+    threads = max(1, (os.cpu_count() or 1) // settings.jobs) if task.method.method.attributes.get("profiles") else 1
+    reset_peak_memory()
+    start = time.perf_counter()
+    provenance = {"code": code_of(task.method, task.data.spec), "environment": environment(), "threads": threads}
+    try:
+        with threadpool_limits(threads):
+            outcome = evaluate(cell, task.method, task.data, settings.cache, settings.device)
+    except Exception as error:  # whatever a plug-in raises is this cell's failure and no other's
+        message = str(error) if isinstance(error, BenchError) else one_line(error)
+        store.put_failure(cell, {"error": message, "traceback": traceback.format_exc(), **provenance})
+        return Done(task, time.perf_counter() - start, error=message)
+    seconds = time.perf_counter() - start
+    cost = {**outcome.record["cost"], "total_seconds": round(seconds, 4), "peak_memory_mib": round(peak_memory(), 1)}
+    store.put(cell, {**outcome.record, "cost": cost, **provenance}, outcome.distances)
+    return Done(task, seconds, outcome.record["cmc"][0])
+
+
+def prepare(tasks: Sequence[Task], settings: Settings) -> None:
+    """Compute what the tasks share and no split changes, features and Gram matrices, on all processes at once."""
+    seen: set[tuple[str, str]] = set()
+    for task in tasks:
+        if (task.method.text, task.data.sha256) in seen:
+            continue
+        seen.add((task.method.text, task.data.sha256))
+        frontend = task.method.frontend
+        extractors = task.method.build().extractors()
+        if not extractors or (frontend and frontend.attributes.get("learns")):
+            continue
+        view = View(task.data, task.method, settings.cache, settings.seed, 0)
+        for ratio in models(task.method, task.data.low_resolution):
+            view.fit_frontend(ratio, task.data.identity[:0])
+            sides = ["gallery", "probe", *(["synthetic"] if task.method.options.synthetic_lr else [])]
+            sources = [view.source(side, ratio) for side in sides]
+            for extractor in extractors:
+                with threadpool_limits(1):
+                    share(sources, extractor, settings.jobs)
+
+
+def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
+    """Run tasks as they come, then those that another run was busy with; each ends as one Done."""
+    busy = []
+    for done in run_all(tasks, settings, wait=False):
+        if done.busy:
+            busy.append(done.task)
+        else:
+            yield done
+    yield from run_all(busy, settings, wait=True)
+
+
+def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[Done]:
+    if settings.jobs == 1 or len(tasks) < 2:
+        single = replace(settings, jobs=1)
+        yield from (run_task(task, single, wait) for task in tasks)
+        return
+    parallel = Parallel(n_jobs=settings.jobs, return_as="generator_unordered", batch_size=1)
+    yield from parallel(delayed(run_task)(task, settings, wait) for task in tasks)
+
+
+@dataclass
+class Report:
+    """What a run did: finished and failed tasks."""
+
+    finished: list[Task] = field(default_factory=list)
+    failed: list[Done] = field(default_factory=list)
+
+
+def run(tasks: Sequence[Task], settings: Settings) -> Report:
+    """Run the tasks with a line each, and on a terminal a progress bar; `jobs` processes, any order."""
+    report = Report()
+    total, start = len(tasks), time.perf_counter()
+    if not tasks:
+        return report
+    bar = tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    bar.set_description("shared features")
+    prepare(tasks, settings)
+    bar.set_description("cells")
+    with bar:
+        for count, done in enumerate(execute(tasks, settings), 1):
+            if done.error is None:
+                report.finished.append(done.task)
+                outcome = f"rank-1 {100 * (done.rank1 or 0):.1f} %"
+            else:
+                report.failed.append(done)
+                outcome = f"FAILED: {done.error}"
+            left = duration((time.perf_counter() - start) / count * (total - count))
+            bar.update()
+            with tqdm.external_write_mode():
+                print(f"[{count}/{total}] {done.task.cell}: {outcome} ({done.seconds:.1f} s; {left} left)", flush=True)
+    return report
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def estimate(tasks: Sequence[Task], store: Store, jobs: int) -> tuple[float, int]:
+    """Expected seconds, from stored cells of the same method, data set and profile; and how many have none."""
+    seconds: dict[tuple[str, str, str], list[float]] = {}
+    for result in store.read_all()[0]:
+        key = (result.cell.method, result.cell.dataset, result.cell.profile)
+        seconds.setdefault(key, []).append(result.record["cost"]["total_seconds"])
+    known = [
+        statistics.median(seconds[k])
+        for t in tasks
+        if (k := (t.cell.method, t.cell.dataset, t.cell.profile)) in seconds
+    ]
+    return sum(known) / jobs, len(tasks) - len(known)
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` -> ``cuda`` where PyTorch sees a GPU, otherwise ``cpu``; UsageError for a ``cuda`` that is not there."""
+    if device == "cpu":
+        return device
+    try:
+        import torch
+
+        found = torch.cuda.is_available()
+    except ImportError:
+        found = False
+    if device == "cuda" and not found:
+        raise UsageError("--device cuda: PyTorch sees no GPU here; use --device cpu or auto")
+    return "cuda" if found else "cpu"
+
+
+def parse_splits(text: str) -> tuple[int, ...]:
+    """``0-9`` or ``0,2,5-7`` -> numbers in order."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UsageError(f"--splits {text}: expected numbers and ranges such as 0-9 or 0,2,5-7")
+        numbers |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(sorted(numbers))

@@ -1,0 +1,65 @@
+"""Means, intervals and tests over splits, and how far a measured mean may lie from a published one."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+PAPER_SPLITS = 10
+EXACT_UP_TO = 20
+
+
+def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean over splits; (nan, nan) for fewer than two values.
+
+    Splits share people, so this is the spread of the protocol's repeats rather than of new data.
+    """
+    n = len(values)
+    if n < 2:
+        return float("nan"), float("nan")
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A paired comparison over splits.  p: two-sided sign-flip test; exact when all 2^n flips were enumerated."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    n: int
+    exact: bool
+
+
+def paired(differences: Sequence[float], seed: int = 0) -> Paired:
+    """Mean difference, its t interval, and the sign-flip test of "no difference" (exact up to 20 splits).
+
+    p is the share of sign patterns whose mean is at least as far from 0 as the one observed.
+    """
+    d = np.asarray(differences, float)
+    exact = len(d) <= EXACT_UP_TO
+    if exact:
+        signs = np.array(list(itertools.product((1, -1), repeat=len(d))), float)
+    else:
+        signs = np.vstack([np.ones(len(d)), np.random.default_rng(seed).choice([1.0, -1.0], (99_999, len(d)))])
+    flipped = np.abs(signs @ d)
+    # A flip that gives the observed mean again must count although its sum may round differently.
+    p = float((flipped >= abs(d.sum()) - 1e-9 * (1 + np.abs(d).sum())).mean())
+    return Paired(float(d.mean()), *confidence_interval(d.tolist()), p, len(d), exact)
+
+
+def tolerance(measured: Sequence[float], published: float, test_people: int) -> float:
+    """How far the mean of n measured splits may lie from a published 10-split mean: 1.96 sqrt(s^2/n + s^2/10).
+
+    All in percent.  s: the larger of the measured standard deviation over splits and one split's binomial one.
+    """
+    p = published / 100
+    binomial = 100 * np.sqrt(max(p * (1 - p), 0.0) / test_people)
+    spread = float(np.std(measured, ddof=1)) if len(measured) > 1 else 0.0
+    s = max(spread, float(binomial))
+    return float(1.96 * np.sqrt(s**2 / len(measured) + s**2 / PAPER_SPLITS))
