@@ -65,8 +65,8 @@ class Dataset(BaseEstimator):
 class FrontEnd(BaseEstimator):
     """F_i of the protocol: brings low-resolution images to a method's input size.
 
-    ratio_dependent: True when F_i differs between the anchor ratios.
-    learns: True when `fit` must see the training people's gallery images of each split.
+    ratio_dependent: True when F_i differs between the anchor ratios; `fit` then tells it its ratio.
+    learns: True when `fit` must see the training people's gallery images of each split; one model per anchor ratio.
     """
 
     name: ClassVar[str]
@@ -74,7 +74,10 @@ class FrontEnd(BaseEstimator):
     learns: ClassVar[bool] = False
 
     def fit(self, images: Sequence[np.ndarray], size: Size, ratio: Fraction, seed: int) -> "FrontEnd":
-        """Learn from high-resolution training images (uint8 RGB, native sizes) for one anchor ratio; returns self."""
+        """Learn from high-resolution training images (uint8 RGB, native sizes) for one anchor ratio; returns self.
+
+        Not called for a front-end that neither `learns` nor is `ratio_dependent`; without `learns` there are no images.
+        """
         return self
 
     def upscale(self, images: Sequence[np.ndarray], size: Size) -> np.ndarray:

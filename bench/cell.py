@@ -18,6 +18,7 @@ from bench.data import Data
 from bench.errors import BenchError
 from bench.images import Images, Packed, Source, digest
 from bench.protocol import Split, folds, gallery_draws, make_split
+from bench.provenance import code_hash
 from bench.resize import resize_all, shrink
 from bench.spec import MethodSpec
 
@@ -58,39 +59,46 @@ class View:
         self.size = spec.build().input_size
         self.rows = {side: np.flatnonzero(data.probe == (side == "probe")) for side in ("gallery", "probe")}
         self.frontends: dict[Fraction | None, tuple[FrontEnd | None, str]] = {}
+        self.sources: dict[tuple[str, Fraction | None], Source] = {}
 
     def fit_frontend(self, ratio: Fraction | None, train_people: np.ndarray) -> None:
         """Build F_i; one that learns is fitted on the training people's gallery images, without labels."""
         frontend = self.spec.build_frontend()
-        key = repr(frontend)
+        key = f"{frontend!r}|{code_hash((type(frontend).__module__,))}"
         if frontend and frontend.learns and ratio is not None:
             rows = self.rows["gallery"]
             rows = rows[np.isin(self.data.identity[rows], train_people)]
             seed = model_seed(self.seed, self.split, ratio)
             frontend.fit([self.data.images[i] for i in rows], self.size, ratio, seed)
             key += digest(rows, seed)
-        if frontend and frontend.ratio_dependent:
+        elif frontend and frontend.ratio_dependent and ratio is not None:
+            frontend.fit([], self.size, ratio, 0)
+        if frontend and (frontend.ratio_dependent or frontend.learns):
             key += f" {ratio}"
         self.frontends[ratio] = frontend, key
 
     def source(self, side: str, ratio: Fraction | None) -> Source:
-        """The gallery side, the probe side behind F_i, or ``synthetic``: F_i of gallery images shrunk by m_i."""
-        frontend, key = (None, "") if side == "gallery" else self.frontends[ratio]
-        rows = self.rows["gallery" if side == "synthetic" else side]
+        """The gallery side, the probe side behind F_i, or ``shrunk``: F_i of gallery images shrunk by m_i."""
+        if (side, ratio) in self.sources:
+            return self.sources[side, ratio]
+        frontend, key = (None, code_hash((__name__,))) if side == "gallery" else self.frontends[ratio]
+        rows = self.rows["gallery" if side == "shrunk" else side]
 
         def make() -> np.ndarray:
-            images = Selection(self.data.images, rows, ratio if side == "synthetic" else None)
+            images = Selection(self.data.images, rows, ratio if side == "shrunk" else None)
             return frontend.upscale(images, self.size) if frontend else resize_all(images, self.size)
 
-        shrunk = str(ratio) if side == "synthetic" else ""
-        return Source(f"{self.data.sha256}|{side}|{self.size}|{key}|{shrunk}", make, self.cache)
+        shrunk = str(ratio) if side == "shrunk" else ""
+        source = Source(f"{self.data.sha256}|{side}|{self.size}|{key}|{shrunk}", make, self.cache)
+        self.sources[side, ratio] = source
+        return source
 
     def images(self, side: str, ratio: Fraction | None, people: np.ndarray) -> Images:
         """The images of some people on one side."""
-        rows = self.rows["gallery" if side == "synthetic" else side]
+        rows = self.rows["gallery" if side == "shrunk" else side]
         kept = np.flatnonzero(np.isin(self.data.identity[rows], people))
         chosen = rows[kept]
-        native = Selection(self.data.images, chosen, ratio if side == "synthetic" else None)
+        native = Selection(self.data.images, chosen, ratio if side == "shrunk" else None)
         area = self.data.images.areas[chosen]
         parts = ((self.source(side, ratio), kept),)
         return Images(parts, self.data.identity[chosen], self.data.camera[chosen], area, native)
@@ -121,7 +129,8 @@ def model_seed(seed: int, split: int, ratio: Fraction | None, fold: int = 0) -> 
 def models(spec: MethodSpec, low_resolution: bool) -> tuple[Fraction | None, ...]:
     """The anchor ratios that need a model of their own; (None,) where one model serves all."""
     method, frontend = spec.method.attributes, spec.frontend.attributes if spec.frontend else {}
-    differ = method.get("ratio_dependent") or frontend.get("ratio_dependent") or spec.options.synthetic_lr
+    differ = method.get("ratio_dependent") or spec.options.synthetic_lr
+    differ = differ or frontend.get("ratio_dependent") or frontend.get("learns")
     if not low_resolution or not method.get("anchored", True) or not differ:
         return (None,)
     return spec.anchors
@@ -138,7 +147,7 @@ def fit_and_match(
     cost: dict[str, float],
 ) -> np.ndarray:
     """Fit one model on some people and return its checked distances, all probes x all gallery images of others."""
-    synthetic = view.images("synthetic", ratio, train_people) if ratio is not None else None
+    synthetic = view.images("shrunk", ratio, train_people) if ratio is not None else None
     gallery = view.images("gallery", ratio, train_people)
     if view.spec.options.synthetic_lr and synthetic is not None:
         gallery = gallery + synthetic

@@ -87,7 +87,7 @@ class Case:
         self.view = View(self.data, spec, cache, 0, 0)
         self.view.fit_frontend(self.ratio, self.split.train)
         images = self.view.images
-        synthetic = images("synthetic", self.ratio, self.split.train) if self.ratio else None
+        synthetic = images("shrunk", self.ratio, self.split.train) if self.ratio else None
         self.train = Train(
             images("gallery", self.ratio, self.split.train),
             images("probe", self.ratio, self.split.train),

@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="bench", description="Benchmark of low-resolution person re-identification.", epilog=EXIT_CODES
+        prog="python -m bench", description="Benchmark of low-resolution person re-identification.", epilog=EXIT_CODES
     )
     parser.add_argument("--version", action="version", version=f"bench {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)

@@ -16,6 +16,7 @@ from bench.cache import Cache
 from bench.errors import DataError, listing
 from bench.images import Packed, pack
 from bench.protocol import read_ratio_file
+from bench.provenance import code_hash
 from bench.resize import shrink
 from bench.spec import ANCHORS, DatasetSpec
 
@@ -25,7 +26,7 @@ class Data:
     """n images, probe-side ones already at low resolution.
 
     images: uint8 RGB at native sizes.  identity: (n,) int64 indices into `identities`.  camera: (n,) str.
-    probe: (n,) bool, True on the probe side.  sha256: of the original files, labels and the LR simulation.
+    probe: (n,) bool, True on the probe side.  sha256: of the original files, labels, sides and ratios.
     """
 
     spec: DatasetSpec
@@ -54,12 +55,13 @@ def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
     check_sides(dataset.name, identity, identities, probe)
     files = hash_photos(photos)
     ratios = probe_ratios(spec, photos, probe, seed) if dataset.low_resolution == "simulated" else []
-    sha256 = hashlib.sha256(f"{files}|{[str(r) for r in ratios]}".encode()).hexdigest()
+    sha256 = hashlib.sha256(f"{files}|{probe.tolist()}|{[str(r) for r in ratios]}".encode()).hexdigest()
 
-    flat = cache.array(f"pixels|{files}", lambda: with_shapes(pack(decode_all(photos, dataset.name))))
+    code = code_hash((__name__,))
+    flat = cache.array(f"pixels|{files}|{code}", lambda: with_shapes(pack(decode_all(photos, dataset.name))))
     images = from_shapes(flat, len(photos))
     if ratios:
-        low = cache.array(f"pixels|{sha256}", lambda: with_shapes(simulate(images, probe, ratios)))
+        low = cache.array(f"pixels|{sha256}|{code}", lambda: with_shapes(simulate(images, probe, ratios)))
         images = from_shapes(low, len(photos))
     return Data(spec, images, identity, identities, np.array([p.camera for p in photos]), probe, sha256)
 
@@ -125,7 +127,7 @@ def hash_photos(photos: Iterable[Photo]) -> str:
     """SHA-256 of labels and original bytes, independent of where the files lie."""
     sha = hashlib.sha256()
     for photo in photos:
-        sha.update(f"{photo.identity}|{photo.camera}|{photo.probe}|".encode())
+        sha.update(repr((str(photo.identity), str(photo.camera))).encode())
         if isinstance(photo.image, Path):
             try:
                 content = photo.image.read_bytes()

@@ -167,8 +167,8 @@ class Packed(Sequence[np.ndarray]):
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int or slice, like any sequence
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        start, stop = self.offsets[index], self.offsets[index + 1]
-        return self.flat[start:stop].reshape(*self.shapes[index], 3)
+        i = range(len(self))[index]
+        return self.flat[self.offsets[i] : self.offsets[i + 1]].reshape(*self.shapes[i], 3)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))

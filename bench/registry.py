@@ -8,6 +8,7 @@ files whose name starts with an underscore hold parts that several plug-ins shar
 import ast
 import difflib
 import importlib
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,12 @@ class Plugin:
     attributes: dict[str, object]
 
     def load(self) -> type:
-        """Import the file and return the class."""
+        """Import the file and return the class.
+
+        The tree comes first on the path, so that its `datasets` is ours even beside an installed package of that name.
+        """
+        if str(ROOT) not in sys.path[:1]:
+            sys.path.insert(0, str(ROOT))
         try:
             return getattr(importlib.import_module(self.module), self.class_name)
         except ImportError as error:

@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -212,7 +213,7 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
         view = View(task.data, task.method, settings.cache, settings.seed, 0)
         for ratio in models(task.method, task.data.low_resolution):
             view.fit_frontend(ratio, task.data.identity[:0])
-            sides = ["gallery", "probe", *(["synthetic"] if task.method.options.synthetic_lr else [])]
+            sides = ["gallery", "probe", *(["shrunk"] if task.method.options.synthetic_lr else [])]
             sources = [view.source(side, ratio) for side in sides]
             for extractor in extractors:
                 with threadpool_limits(1):
@@ -236,7 +237,10 @@ def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[D
         yield from (run_task(task, single, wait) for task in tasks)
         return
     parallel = Parallel(n_jobs=settings.jobs, return_as="generator_unordered", batch_size=1)
-    yield from parallel(delayed(run_task)(task, settings, wait) for task in tasks)
+    with warnings.catch_warnings():
+        # An interrupt cancels tasks: that is what the user asked for.
+        warnings.filterwarnings("ignore", message=".*still being processed by the workers have been cancelled")
+        yield from parallel(delayed(run_task)(task, settings, wait) for task in tasks)
 
 
 @dataclass

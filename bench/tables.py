@@ -219,8 +219,8 @@ def matching(names: Sequence[str], patterns: Sequence[str], kind: TableKind) -> 
     for pattern, found in hits.items():
         if not found:
             raise UsageError(
-                f"table {kind.name} has nothing for {pattern!r}: there is {', '.join(names)}; other data sets appear once"
-                " they have finished cells"
+                f"table {kind.name} has nothing for {pattern!r}: there is {', '.join(names)}; other data sets appear"
+                " once they have finished cells"
             )
     return [n for n in names if any(n in found for found in hits.values())]
 

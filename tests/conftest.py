@@ -1,0 +1,76 @@
+"""Shared fixtures: where real data lies, a cache of the tests' own, and the command line in process or as a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from bench.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Output(NamedTuple):
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The tests share one cache and leave the user's alone; real data is named by a test, never found by accident."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = {name: os.environ.get(name) for name in ("BENCH_CACHE", "BENCH_DATA")}
+    os.environ["BENCH_CACHE"] = str(folder)
+    os.environ.pop("BENCH_DATA", None)
+    pytest.data_root = before["BENCH_DATA"]  # type: ignore[attr-defined]
+    yield folder
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def data_root(own_cache: Path) -> Path:
+    """The folder that holds VIPeR, CAVIAR4REID, ...; skips where BENCH_DATA is not set."""
+    root = pytest.data_root  # type: ignore[attr-defined]
+    if not root:
+        pytest.skip("BENCH_DATA is not set: it names the folder that holds VIPeR, CAVIAR4REID, ...")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def oracle_root(data_root: Path) -> Path:
+    """Outputs of the public releases' code, kept beside the data; skips where they are not there."""
+    folder = data_root.parent / "oracle"
+    if not folder.is_dir():
+        pytest.skip(f"no reference outputs of the public releases in {folder}")
+    return folder
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Output]:
+    """Call the command line in this process."""
+
+    def call(*arguments: object) -> Output:
+        capsys.readouterr()
+        code = main([str(a) for a in arguments])
+        return Output(code, *capsys.readouterr())
+
+    return call
+
+
+def bench_process(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
+    """Start the command line as a process of its own group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        cwd=cwd, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
