@@ -38,8 +38,31 @@ class Cache:
         """The array of that key as a read-only memory map, None when there is none (or its file is damaged)."""
         try:
             return np.load(self.path(key), mmap_mode="r", allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError):
+        except FileNotFoundError:
             return None
+        except Exception:  # numpy raises many kinds for a damaged header; all mean that the array must be made anew
+            return None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say of an error of the disk that it is the cache's."""
+        try:
+            yield
+        except OSError as error:
+            raise BenchError(
+                f"cannot write to the cache {self.folder}: {error.strerror or error}; free space or set BENCH_CACHE"
+            ) from error
+
+    @contextmanager
+    def lock(self, path: Path) -> Iterator[None]:
+        lock = FileLock(path.with_suffix(".lock"))
+        with self.writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array of that key; made by `make` and kept when it is not there yet."""
@@ -47,18 +70,13 @@ class Cache:
         if found is not None:
             return found
         path = self.path(key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock")):
-                found = self.get(key)
-                if found is not None:
-                    return found
-                with write_atomically(path) as file:
-                    np.save(file, make())
-        except OSError as error:
-            raise BenchError(
-                f"cannot write to the cache {self.folder}: {error.strerror or error}; free space or set BENCH_CACHE"
-            ) from error
+        with self.lock(path):
+            found = self.get(key)
+            if found is not None:
+                return found
+            made = make()
+            with self.writing(), write_atomically(path) as file:
+                np.save(file, made)
         loaded = self.get(key)
         if loaded is None:
             raise BenchError(f"the cache file {path} cannot be read back; delete {self.folder} and run again")

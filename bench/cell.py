@@ -64,7 +64,7 @@ class View:
     def fit_frontend(self, ratio: Fraction | None, train_people: np.ndarray) -> None:
         """Build F_i; one that learns is fitted on the training people's gallery images, without labels."""
         frontend = self.spec.build_frontend()
-        key = f"{frontend!r}|{code_hash((type(frontend).__module__,))}"
+        key = repr(frontend)
         if frontend and frontend.learns and ratio is not None:
             rows = self.rows["gallery"]
             rows = rows[np.isin(self.data.identity[rows], train_people)]
@@ -81,7 +81,7 @@ class View:
         """The gallery side, the probe side behind F_i, or ``shrunk``: F_i of gallery images shrunk by m_i."""
         if (side, ratio) in self.sources:
             return self.sources[side, ratio]
-        frontend, key = (None, code_hash((__name__,))) if side == "gallery" else self.frontends[ratio]
+        frontend, key = (None, "") if side == "gallery" else self.frontends[ratio]
         rows = self.rows["gallery" if side == "shrunk" else side]
 
         def make() -> np.ndarray:
@@ -89,7 +89,8 @@ class View:
             return frontend.upscale(images, self.size) if frontend else resize_all(images, self.size)
 
         shrunk = str(ratio) if side == "shrunk" else ""
-        source = Source(f"{self.data.sha256}|{side}|{self.size}|{key}|{shrunk}", make, self.cache)
+        code = code_hash((type(frontend).__module__ if frontend else "bench.resize",))
+        source = Source(f"{self.data.sha256}|{side}|{self.size}|{key}|{code}|{shrunk}", make, self.cache)
         self.sources[side, ratio] = source
         return source
 

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def list_command(options: argparse.Namespace) -> int:
     if options.what == "tables":
-        from bench.tables import table_kinds
+        from bench.published import table_kinds
 
         rows = [{"name": kind.name, "summary": kind.title} for kind in table_kinds().values()]
     elif options.what == "datasets":
@@ -241,6 +241,7 @@ def make_settings(options: argparse.Namespace) -> "Settings":
 def print_tables(settings: "Settings", tasks: Sequence[Any]) -> None:
     """The main table of each data set of a run."""
     from bench import tables
+    from bench.published import find_table
 
     results, _ = settings.store.read_all()
     shown: dict[str, list[str]] = {}
@@ -249,7 +250,7 @@ def print_tables(settings: "Settings", tasks: Sequence[Any]) -> None:
         if name and any(r.cell.dataset == dataset and r.cell.seed == settings.seed for r in results):
             shown.setdefault(name, []).append(dataset)
     for name, datasets in shown.items():
-        table = tables.make_table(tables.find_table(name), results, datasets, settings.seed)
+        table = tables.make_table(find_table(name), results, datasets, settings.seed)
         print("\n" + tables.render(table, "markdown", with_published=False), end="")
 
 
@@ -266,9 +267,10 @@ def status_command(options: argparse.Namespace) -> int:
 
 def table_command(options: argparse.Namespace) -> int:
     from bench import tables
+    from bench.published import find_table
     from bench.store import Store
 
-    kind = tables.find_table(options.table)
+    kind = find_table(options.table)
     results, problems = Store(options.results).read_all()
     table = tables.make_table(kind, results, options.dataset, options.seed)
     print(tables.render(table, options.format, options.published), end="")

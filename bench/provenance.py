@@ -27,14 +27,16 @@ def module_path(module: str) -> Path | None:
     return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
 
 
-def imported(tree: ast.AST) -> set[str]:
-    """Module names that a file imports, at its top or inside a function."""
+def imported(tree: ast.AST, package: str) -> set[str]:
+    """Module names that a file of `package` imports, at its top or inside a function."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: 1 - node.level or None] if node.level else []
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -42,7 +44,7 @@ def imported(tree: ast.AST) -> set[str]:
 def parsed(path: Path) -> tuple[str, frozenset[str]]:
     """The meaning of a file, without comments, docstrings and layout, and what it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return meaning(tree), frozenset(imported(tree))
+    return meaning(tree), frozenset(imported(tree, ".".join(path.relative_to(ROOT).parent.parts)))
 
 
 def meaning(node: object) -> str:

@@ -77,44 +77,57 @@ def unknown(what: str, name: str, known: list[str]) -> UsageError:
 @cache
 def registry(root: Path = ROOT) -> Registry:
     """Read every plug-in file below `root`."""
-    classes: dict[str, tuple[str, ast.ClassDef]] = {}
+    classes: dict[tuple[str, str], ast.ClassDef] = {}
+    origins: dict[str, dict[str, tuple[str, str]]] = {}
     problems = []
     for folder in ("datasets", "methods"):
-        for path in sorted((root / folder).glob("[!_]*.py")):
+        for path in sorted((root / folder).glob("*.py")):
             try:
                 tree = ast.parse(path.read_text(encoding="utf-8"))
-            except (SyntaxError, UnicodeDecodeError, OSError) as error:
+            except (SyntaxError, ValueError, OSError) as error:
                 problems.append(f"{folder}/{path.name} is not a plug-in: {error}")
                 continue
-            for node in tree.body:
-                if isinstance(node, ast.ClassDef):
-                    classes[node.name] = (f"{folder}.{path.stem}", node)
+            module = f"{folder}.{path.stem}"
+            origins[module] = imported_names(tree, folder)
+            classes |= {(module, node.name): node for node in tree.body if isinstance(node, ast.ClassDef)}
 
-    def lineage(node: ast.ClassDef) -> list[ast.ClassDef]:
-        """The class and its in-tree bases, nearest first."""
-        found = [node]
+    def lineage(module: str, node: ast.ClassDef) -> list[tuple[str, ast.ClassDef]]:
+        """The class and its in-tree bases with their modules, nearest first."""
+        found = [(module, node)]
         for base in base_names(node):
-            if base in classes and classes[base][1] is not node:
-                found += lineage(classes[base][1])
+            origin = origins[module].get(base, (module, base))
+            if origin in classes and classes[origin] is not node:
+                found += lineage(origin[0], classes[origin])
         return found
 
     plugins: dict[tuple[str, str], Plugin] = {}
-    for class_name, (module, node) in classes.items():
+    for (module, class_name), node in classes.items():
         name = constants(node).get("name")
-        nodes = lineage(node)
-        kinds = [KINDS[b] for n in nodes for b in base_names(n) if b in KINDS]
-        if not isinstance(name, str) or not kinds:
+        family = lineage(module, node)
+        bases = [origins[m].get(base, (m, base))[1] for m, n in family for base in base_names(n)]
+        kinds = [KINDS[base] for base in bases if base in KINDS]
+        if not isinstance(name, str) or not kinds or module.partition(".")[2].startswith("_"):
             continue
-        attributes = {k: v for n in reversed(nodes) for k, v in constants(n).items()}
-        signatures = [s for n in nodes if (s := init_signature(n)) is not None]
+        attributes = {k: v for _, n in reversed(family) for k, v in constants(n).items()}
+        signatures = [s for _, n in family if (s := init_signature(n)) is not None]
         plugin = Plugin(
             name, kinds[0], module, class_name, docstring(node), signatures[0] if signatures else "", attributes
         )
         if (other := plugins.setdefault((plugin.kind, name), plugin)) is not plugin:
             problems.append(
-                f"{module} and {other.module} both define the {plugin.kind} {name!r}; the second is ignored"
+                f"{other.module} and {module} both define the {plugin.kind} {name!r}; the second is ignored"
             )
     return Registry(tuple(plugins.values()), tuple(problems))
+
+
+def imported_names(tree: ast.Module, package: str) -> dict[str, tuple[str, str]]:
+    """What ``from module import name`` brings into a file of `package`: local name -> (module, name there)."""
+    return {
+        alias.asname or alias.name: (f"{package}.{node.module}" if node.level else str(node.module), alias.name)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 def base_names(node: ast.ClassDef) -> list[str]:

@@ -94,12 +94,13 @@ class DatasetSpec:
         """The text with every file named by its content, so that a cell's name does not depend on where files lie."""
         values = {**self.parameters, **{f.name: getattr(self.options, f.name) for f in fields(self.options)}}
         text = self.text
-        for path in (value for value in values.values() if isinstance(value, Path)):
+        for key, path in ((key, value) for key, value in values.items() if isinstance(value, Path)):
             try:
                 content = path.read_bytes()
             except OSError as error:
                 raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-            text = text.replace(f"={path}", f"=sha256:{hashlib.sha256(content).hexdigest()[:12]}")
+            item = re.compile(rf"(?<=[\[,]){re.escape(f'{key}={path}')}(?=[\],])")
+            text = item.sub(f"{key}=sha256:{hashlib.sha256(content).hexdigest()[:12]}", text)
         return text
 
 
@@ -235,6 +236,9 @@ def check_applicable(method: MethodSpec, dataset: DatasetSpec) -> None:
         raise NotApplicable(f"{where} is at full resolution, there is nothing to up-scale: run {name!r} on it")
     if low is None and not needs:
         raise NotApplicable(f"{name} is for low-resolution probes and {where} is at full resolution")
+    fitted = method.frontend and any(method.frontend.attributes.get(a) for a in ("ratio_dependent", "learns"))
+    if method.frontend and fitted and not method.method.attributes.get("anchored", True):
+        raise NotApplicable(f"{method.frontend.name} has one model per anchor ratio and {name} has no anchors")
     if low is not None and needs and not method.frontend:
         frontends = ", ".join(f"{f}+{name}" for f in registry().names("frontend"))
         raise NotApplicable(f"{where} has low-resolution probes: {name!r} needs a front-end there, one of {frontends}")

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import BenchError, UsageError
-from bench.registry import ROOT, registry, unknown
+from bench.errors import BenchError, UsageError, listing
+from bench.published import TableKind, known_gaps, published, table_kinds
+from bench.registry import registry
 from bench.spec import MethodOptions, canonical, dataset_spec, method_spec, split_text
-from bench.statistics import PAPER_SPLITS, confidence_interval
+from bench.statistics import PAPER_SPLITS, confidence_interval, tolerance
 from bench.store import Result
 
-PUBLISHED = ROOT / "results" / "published"
 COLUMNS = (
     "table",
     "dataset",
@@ -39,66 +39,6 @@ FILES = {"markdown": "md", "csv": "csv", "latex": "tex"}
 
 
 @dataclass(frozen=True)
-class Published:
-    """A printed number.  value: percent, None where the paper has none.  erratum: it cannot be right as printed."""
-
-    table: str
-    dataset: str
-    method: str
-    rank: int
-    value: float | None
-    erratum: bool
-
-
-@dataclass(frozen=True)
-class TableKind:
-    """A table of the paper.  open: measured methods that it does not list are added below; main: shown after a run."""
-
-    name: str
-    title: str
-    ranks: tuple[int, ...]
-    open: bool
-    main: bool
-
-
-@cache
-def published() -> tuple[Published, ...]:
-    """Every published rank, in file order."""
-    rows = []
-    with (PUBLISHED / "published.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["rank"].isdecimal():
-                value = float(row["value"]) if row["value"] else None
-                erratum = row["note"].startswith("erratum")
-                rows.append(Published(row["table"], row["dataset"], row["method"], int(row["rank"]), value, erratum))
-    return tuple(rows)
-
-
-@cache
-def table_kinds() -> dict[str, TableKind]:
-    """The tables that can be printed, by name."""
-    with (PUBLISHED / "tables.csv").open(newline="", encoding="utf-8") as file:
-        kinds = [
-            TableKind(
-                row["table"],
-                row["title"],
-                tuple(map(int, row["ranks"].split())),
-                row["open"] == "yes",
-                row["main"] == "yes",
-            )
-            for row in csv.DictReader(file)
-        ]
-    return {kind.name: kind for kind in kinds}
-
-
-def find_table(name: str) -> TableKind:
-    kinds = table_kinds()
-    if name not in kinds:
-        raise unknown("table", name, list(kinds))
-    return kinds[name]
-
-
-@dataclass(frozen=True)
 class Entry:
     """One method on one data set at one rank, in percent.  values: one per split; empty when nothing was measured."""
 
@@ -109,6 +49,7 @@ class Entry:
     profile: str = ""
     published: float | None = None
     erratum: bool = False
+    test_people: int = 0
 
     @property
     def mean(self) -> float | None:
@@ -122,6 +63,13 @@ class Entry:
     def difference(self) -> float | None:
         mean = self.mean
         return None if mean is None or self.published is None or self.erratum else mean - self.published
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether the published value is met within sampling noise (`bench.statistics.tolerance`), or there is none."""
+        if self.difference is None or self.published is None:
+            return True
+        return abs(self.difference) <= tolerance(self.values, self.published, self.test_people)
 
 
 @dataclass(frozen=True)
@@ -209,8 +157,9 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
                     cells[0].cell.profile if cells else "",
                     reference.value if reference else None,
                     bool(reference and reference.erratum),
+                    cells[0].record["sizes"]["test_people"] if cells else 0,
                 )
-    return Table(kind, tuple(datasets), methods, entries, tuple(footnotes(entries, used)))
+    return Table(kind, tuple(datasets), methods, entries, tuple(footnotes(kind, entries, used)))
 
 
 def matching(names: Sequence[str], patterns: Sequence[str], kind: TableKind) -> list[str]:
@@ -247,13 +196,22 @@ def is_low_resolution(dataset: str) -> bool | None:
     return attributes[0].get("low_resolution") is not None if attributes else None
 
 
-def footnotes(entries: dict[tuple[str, str, int], Entry], used: Sequence[Result]) -> list[str]:
+def footnotes(kind: TableKind, entries: dict[tuple[str, str, int], Entry], used: Sequence[Result]) -> list[str]:
     """What a reader must know beside the numbers."""
     notes = []
     if any(not e.values for e in entries.values()):
         notes.append("--: no finished cell")
     if any(e.erratum for e in entries.values()):
         notes.append("(x): printed so in the paper, an erratum; no difference is taken")
+    misses = [e for e in entries.values() if not e.within_noise]
+    if misses:
+        notes.append("!: outside sampling noise of the published value")
+    causes = {known_gaps().get((kind.name, e.dataset, e.method, e.rank), "cause unknown") for e in misses}
+    for cause in sorted(causes):
+        rows = [
+            e for e in misses if known_gaps().get((kind.name, e.dataset, e.method, e.rank), "cause unknown") == cause
+        ]
+        notes.append(f"! {listing([f'{e.method} on {e.dataset} at rank {e.rank}' for e in rows], 4)}: {cause}")
     counts = {(e.dataset, e.method): len(e.values) for e in entries.values() if e.values}
     few = [f"{m} on {d}: {n}" for (d, m), n in counts.items() if n < PAPER_SPLITS]
     if few:
@@ -370,7 +328,9 @@ def reference_texts(entry: Entry | None) -> tuple[str, str]:
     if entry is None or entry.published is None:
         return "--", "--"
     value = f"({entry.published:.1f})" if entry.erratum else f"{entry.published:.1f}"
-    return value, "--" if entry.difference is None else f"{entry.difference:+.1f}"
+    if entry.difference is None:
+        return value, "--"
+    return value, f"{entry.difference:+.1f}{'' if entry.within_noise else ' !'}"
 
 
 def body(

@@ -5,7 +5,7 @@ Retinex is a closed binary; `msrcp` is the public formula that comes closest to 
 Arrays of images are uint8 (n, h, w, 3) RGB throughout. Whatever decides a code is computed exactly or in float64.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -25,7 +25,7 @@ QUANTILES = (0.1, 0.9)
 HSV_BINS = HSV_LEVELS**3
 SILTP_BINS = 3**4
 
-_CHUNK_PIXELS = 200_000  # worked on at a time, 32 images of 128x48: spreads the cost of a call, a few MB a plane
+_CHUNK_PIXELS = 200_000  # worked on at a time, 32 images of 128x48: spreads the cost of a call over many images
 _LOG_COUNT = np.log1p(np.arange(BLOCK * BLOCK + 1.0))
 _LOG_INTENSITY = np.log10(np.arange(3 * 255 + 1) / 3 + 1)  # by R + G + B
 _LARGEST_GAIN = 256 / np.maximum(np.arange(256), 1)  # by max(R, G, B)
@@ -168,36 +168,36 @@ def grey_levels(images: np.ndarray) -> np.ndarray:
     return luma.astype(np.uint8)
 
 
-def siltp_codes(grey: np.ndarray, radius: int) -> np.ndarray:
-    """Scale-invariant local ternary pattern, codes 0..80 as uint8 (n, h, w).
+def siltp_codes(grey: np.ndarray, radii: Sequence[int] = RADII) -> np.ndarray:
+    """Scale-invariant local ternary patterns, codes 0..80 as uint8 (radii, n, h, w).
 
-    Each of the neighbours at `radius` pixels (right, up, left, down, of weights 1, 3, 9, 27; borders replicated) counts
+    Each of the neighbours at R pixels (right, up, left, down, of weights 1, 3, 9, 27; borders replicated) counts
     1 below (1 - tau) times the centre, 2 above (1 + tau) times the centre, else 0.
 
     Parameters
     ----------
     grey : (n, h, w), grey levels as uint8 or, pooled, in [0, 1] as float64.
     """
-    height, width = grey.shape[1:]
-    padded = _replicate_borders(grey, radius)
+    border = max(radii)
+    padded = _replicate_borders(grey, border)
     if grey.dtype == np.uint8:
         below, above = _SILTP_BELOW.take(padded), _SILTP_ABOVE.take(padded)
     else:
         below, above = (1 - TAU) * padded, (1 + TAU) * padded
-    # In the flattened padded array a neighbour is a fixed offset away; what that yields inside the margin is cropped.
-    margin = radius * padded.shape[2]
-    inner = slice(margin, padded.size - margin)
+    # In the flattened padded array a neighbour is a fixed offset away; what that yields in the border is cropped.
+    row = padded.shape[2]
+    inner = slice(border * row, padded.size - border * row)
     flat, below, above = padded.ravel(), below.ravel()[inner], above.ravel()[inner]
-    codes = np.zeros(padded.shape, dtype=np.uint8)
-    code = codes.reshape(-1)[inner]
-    for offset in (margin, -radius, -margin, radius):  # down, left, up, right
-        neighbour = flat[margin + offset : padded.size - margin + offset]
-        brighter = (neighbour > above).view(np.uint8)
-        code *= 3
-        code += (neighbour < below).view(np.uint8)
-        code += brighter
-        code += brighter
-    return codes[:, radius : radius + height, radius : radius + width]
+    codes = np.zeros((len(radii), *padded.shape), dtype=np.uint8)
+    for radius, code in zip(radii, codes.reshape(len(radii), -1)[:, inner], strict=True):
+        for offset in (radius * row, -radius, -radius * row, radius):  # down, left, up, right
+            neighbour = flat[inner.start + offset : inner.stop + offset]
+            brighter = (neighbour > above).view(np.uint8)
+            code *= 3
+            code += (neighbour < below).view(np.uint8)
+            code += brighter
+            code += brighter
+    return codes[:, :, border:-border, border:-border]
 
 
 def block_maxima(codes: np.ndarray, bins: int) -> np.ndarray:
@@ -229,7 +229,7 @@ def _hsv_tables() -> tuple[np.ndarray, np.ndarray]:
     largest, smallest = np.ogrid[:256, :256]
     saturation = (largest - smallest) / np.maximum(largest, 1)
     saturation_value = HSV_LEVELS * (HSV_LEVELS * _quantise(largest / 255) + _quantise(saturation))
-    return hue.astype(np.uint16).ravel(), saturation_value.astype(np.uint16).ravel()
+    return hue.astype(np.uint8).ravel(), saturation_value.astype(np.uint16).ravel()
 
 
 def _quantise(x: np.ndarray) -> np.ndarray:
@@ -251,15 +251,13 @@ def _counts(images: np.ndarray, colours: np.ndarray) -> list[np.ndarray]:
     for scale in range(SCALES):
         hsv = pool_hsv_codes(hsv) if scale else hsv
         scales.append(block_maxima(hsv, HSV_BINS))
-    parts = [_side_by_side(scales)]
     grey = grey_levels(images)
-    pyramid = [grey, half := _mean_of_four(grey / 255), _mean_of_four(half)]
-    for radius in RADII:
-        wide_enough = (plane for plane in pyramid if plane.shape[2] >= 2 * radius + 1)
-        scales = [block_maxima(siltp_codes(plane, radius), SILTP_BINS) for plane in wide_enough]
-        if scales:
-            parts.append(_side_by_side(scales))
-    return parts
+    patterns: dict[int, list[np.ndarray]] = {}
+    for plane in (grey, half := _mean_of_four(grey / 255), _mean_of_four(half)):
+        if radii := [radius for radius in RADII if plane.shape[2] >= 2 * radius + 1]:
+            for radius, codes in zip(radii, siltp_codes(plane, radii), strict=True):
+                patterns.setdefault(radius, []).append(block_maxima(codes, SILTP_BINS))
+    return [_side_by_side(scales), *(_side_by_side(patterns[radius]) for radius in RADII if radius in patterns)]
 
 
 def _side_by_side(scales: list[np.ndarray]) -> np.ndarray:

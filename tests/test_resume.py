@@ -62,7 +62,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, jobs: int) -> None:
     while not process.stdout.readline().startswith("[3/"):
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.strip() == "bench: interrupted; finished cells are kept, run the same command again to go on"
     before = len(list(tmp_path.glob("*/*/split*.json")))

@@ -1,0 +1,76 @@
+"""The published reference numbers, and which tables there are: all read from ``results/published``."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+
+from bench.registry import ROOT, unknown
+
+PUBLISHED = ROOT / "results" / "published"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A printed number.  value: percent, None where the paper has none.  erratum: it cannot be right as printed."""
+
+    table: str
+    dataset: str
+    method: str
+    rank: int
+    value: float | None
+    erratum: bool
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """A table of the paper.  open: measured methods that it does not list are added below; main: shown after a run."""
+
+    name: str
+    title: str
+    ranks: tuple[int, ...]
+    open: bool
+    main: bool
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """Every published rank, in file order."""
+    rows = []
+    with (PUBLISHED / "published.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["rank"].isdecimal():
+                value = float(row["value"]) if row["value"] else None
+                erratum = row["note"].startswith("erratum")
+                rows.append(Published(row["table"], row["dataset"], row["method"], int(row["rank"]), value, erratum))
+    return tuple(rows)
+
+
+@cache
+def table_kinds() -> dict[str, TableKind]:
+    """The tables that can be printed, by name."""
+    with (PUBLISHED / "tables.csv").open(newline="", encoding="utf-8") as file:
+        kinds = [
+            TableKind(
+                row["table"],
+                row["title"],
+                tuple(map(int, row["ranks"].split())),
+                row["open"] == "yes",
+                row["main"] == "yes",
+            )
+            for row in csv.DictReader(file)
+        ]
+    return {kind.name: kind for kind in kinds}
+
+
+def find_table(name: str) -> TableKind:
+    kinds = table_kinds()
+    if name not in kinds:
+        raise unknown("table", name, list(kinds))
+    return kinds[name]
+
+
+@cache
+def known_gaps() -> dict[tuple[str, str, str, int], str]:
+    """Rows known to lie outside sampling noise of their published value: (table, dataset, method, rank) -> cause."""
+    with (PUBLISHED / "known_gaps.csv").open(newline="", encoding="utf-8") as file:
+        return {(r["table"], r["dataset"], r["method"], int(r["rank"])): r["cause"] for r in csv.DictReader(file)}
