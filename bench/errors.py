@@ -20,7 +20,7 @@ class DataError(BenchError):
 
 
 class NotApplicable(UsageError):
-    """A method and a data set that do not go together, with the reason; skipped unless asked for by name."""
+    """Two that do not go together, or a plug-in that cannot be loaded; skipped unless named outright."""
 
 
 def listing(items: list[str], most: int = 5) -> str:

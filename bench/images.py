@@ -58,7 +58,7 @@ class Source:
         def compute() -> np.ndarray:
             chunks = [self.array[i : i + CHUNK] for i in range(0, len(self.array), CHUNK)]
             if jobs > 1 and len(chunks) > 1:
-                parts = Parallel(n_jobs=jobs)(delayed(extractor)(chunk) for chunk in chunks)
+                parts = Parallel(n_jobs=jobs, prefer="threads")(delayed(extractor)(chunk) for chunk in chunks)
             else:
                 parts = [extractor(chunk) for chunk in chunks]
             return np.concatenate(parts)
@@ -89,7 +89,7 @@ def inner_products(a: np.ndarray, b: np.ndarray, symmetric: bool = False, jobs: 
     """
     corners = [(i, j) for i in range(0, len(a), TILE) for j in range(0, len(b), TILE) if not symmetric or j >= i]
     out = np.empty((len(a), len(b)))
-    run = Parallel(n_jobs=jobs) if jobs > 1 and len(corners) > 1 else None
+    run = Parallel(n_jobs=jobs, prefer="threads") if jobs > 1 and len(corners) > 1 else None
     arguments = [(a[i : i + TILE], b[j : j + TILE]) for i, j in corners]
     tiles = run(delayed(tile_product)(*pair) for pair in arguments) if run else (tile_product(*p) for p in arguments)
     for (i, j), tile in zip(corners, tiles, strict=True):

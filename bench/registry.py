@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.errors import UsageError
+from bench.errors import NotApplicable, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {"Dataset": "dataset", "FrontEnd": "frontend", "Method": "method"}
@@ -40,9 +40,10 @@ class Plugin:
             sys.path.insert(0, str(ROOT))
         try:
             return getattr(importlib.import_module(self.module), self.class_name)
-        except ImportError as error:
-            raise UsageError(
-                f"{self.name} cannot be loaded from {self.module.replace('.', '/')}.py: {error}"
+        except Exception as error:  # a plug-in's file is anyone's: whatever it raises costs this plug-in only
+            reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+            raise NotApplicable(
+                f"{self.name} cannot be loaded from {self.module.replace('.', '/')}.py: {reason}"
             ) from error
 
 

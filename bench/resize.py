@@ -21,11 +21,16 @@ def scaled_length(length: int, ratio: Fraction) -> int:
 
 
 def resize(image: np.ndarray, size: tuple[int, int], kind: Literal["bilinear", "bicubic"] = "bicubic") -> np.ndarray:
-    """Resize a uint8 RGB image (h, w, 3) to size (height, width), rounded and clamped to uint8."""
+    """Resize a uint8 RGB image (h, w, 3) to size (height, width), rounded and clamped to uint8.
+
+    Across first, then down: Pillow rounds between the two, and which comes first differs between its versions (up to
+    8 grey levels where the filter overshoots).
+    """
     height, width = size
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), FILTERS[kind]))
+    across = Image.fromarray(image).resize((width, image.shape[0]), FILTERS[kind])
+    return np.asarray(across.resize((width, height), FILTERS[kind]))
 
 
 def resize_all(

@@ -9,9 +9,10 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import Timeout
 from joblib import Parallel, delayed
@@ -28,6 +29,7 @@ from bench.registry import registry
 from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec, split_text
 from bench.store import Store
 
+Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
 PROFILES = ("smoke", "quick", "paper")
 
 
@@ -92,10 +94,9 @@ def plan(settings: Settings) -> Plan:
     outright that is not there.
     """
     result = Plan()
-    methods = [(method_spec(text), named) for text, named in expand(settings.methods or ["*"], method_names()).items()]
-    datasets = expand(settings.datasets or ["*"], registry().names("dataset"))
-    for text, named in datasets.items():
-        spec = dataset_spec(text)
+    methods = resolve(method_spec, expand(settings.methods or ["*"], method_names()), result)
+    datasets = resolve(dataset_spec, expand(settings.datasets or ["*"], registry().names("dataset")), result)
+    for spec, named in datasets:
         chosen = []
         for method, method_named in methods:
             try:
@@ -126,6 +127,20 @@ def plan(settings: Settings) -> Plan:
             for method in chosen
         ]
     return result
+
+
+def resolve(parse: Callable[[str], Spec], texts: dict[str, bool], result: Plan) -> list[tuple[Spec, bool]]:
+    """The specs, each with whether it was named outright; of the others those that cannot be loaded are skipped."""
+    specs = []
+    for text, named in texts.items():
+        try:
+            specs.append((parse(text), named))
+        except NotApplicable as error:
+            if named:
+                raise
+            if str(error) not in result.skipped:
+                result.skipped.append(str(error))
+    return specs
 
 
 def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) -> Cell:

@@ -183,7 +183,7 @@ def main_table(dataset: str) -> str | None:
     low = is_low_resolution(dataset)
     for kind in mains:
         resolutions = {is_low_resolution(p.dataset) for p in published() if p.table == kind.name}
-        if low in resolutions:
+        if low is not None and low in resolutions:
             return kind.name
     return None
 

@@ -10,15 +10,17 @@ from bench.base import Dataset, Photo
 class CAVIAR(Dataset):
     """CAVIAR4REID (Cheng et al., BMVC 2011): the 50 people seen by two cameras, 10 genuine LR and 10 HR images each.
 
-    Files carry no camera label.  A person of two cameras has 20 images, 1-10 of one camera and 11-20 of the other; in 48
-    of the 50 the first ten are the close (high-resolution) camera's, so which is which is decided by mean pixel area.
+    Files carry no camera label.  A person of two cameras has 20 images, 1-10 of one camera and 11-20 of the other; in
+    48 of the 50 the first ten are the close (high-resolution) camera's, so mean pixel area decides which is which.
     The 22 people with 10 images are seen by the close camera only and left out, as in the paper.
     """
 
     name = "caviar"
     folder = "CAVIAR4REID"
-    obtain = "CAVIAR4REID from Dong Seon Cheng's page at the University of Verona (or in the PETA collection); unpack it \
-so that CAVIAR4REID/0001001.jpg exists"
+    obtain = (
+        "CAVIAR4REID from Dong Seon Cheng's page at the University of Verona (or in the PETA collection); "
+        "unpack it so that CAVIAR4REID/0001001.jpg exists"
+    )
     low_resolution = "genuine"
     expected = {"images": 1000, "identities": 50}
 

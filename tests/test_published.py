@@ -1,7 +1,7 @@
 """The measured cells of the store against the published numbers.
 
 The tolerance comes from sampling noise alone (`bench.statistics.tolerance`); rows known to miss are listed with their
-cause in ``results/published/known_gaps.csv``, and a row may neither miss without being listed nor be listed without missing.
+cause in ``results/published/known_gaps.csv``: a row may neither miss unlisted nor be listed without missing.
 """
 
 import csv
@@ -38,11 +38,11 @@ def test_the_first_rows_are_measured_on_all_ten_splits(entries) -> None:
     methods = [f"{front}+{metric}" for front in ("bilinear", "bicubic") for metric in ("xqda", "nfst")]
     rows = [("2", d, m) for d in ("caviar", "mlr_viper") for m in methods]
     rows += [("full_resolution", "viper", m) for m in ("xqda", "nfst")]
-    assert {row: len(entries[*row, 1].values) for row in rows} == dict.fromkeys(rows, 10)
+    assert {row: len(entries[(*row, 1)].values) for row in rows} == dict.fromkeys(rows, 10)
 
 
-# LOMO+XQDA and LOMO+NFST as the public releases compute them, with the public MSRCP in place of their closed Retinex, on
-# exactly these splits and ratios; percent at ranks 1, 5, 10, 20 (means over the ten splits).
+# LOMO+XQDA and LOMO+NFST as the public releases compute them, with the public MSRCP in place of their closed Retinex,
+# on exactly these splits and ratios; percent at ranks 1, 5, 10, 20 (means over the ten splits).
 RELEASES = {
     ("viper[split_file=", "xqda"): (37.5, 66.3, 78.5, 89.2),
     ("viper[split_file=", "nfst"): (39.6, 68.1, 79.6, 90.2),

@@ -40,8 +40,10 @@ def test_the_data_set_yields_every_person_in_both_cameras():
 
 def test_it_is_registered_with_a_probe_camera_and_simulated_low_resolution():
     dataset = dataset_spec("synthetic[identities=9]").build()
-    assert isinstance(dataset, Synthetic) and dataset.identities == 9
-    assert dataset.low_resolution == "simulated" and dataset.probe_camera in CAMERAS and dataset.folder is None
+    assert isinstance(dataset, Synthetic)
+    assert dataset.identities == 9
+    assert (dataset.low_resolution, dataset.folder) == ("simulated", None)
+    assert dataset.probe_camera in CAMERAS
     with pytest.raises(UsageError, match="identities"):
         dataset_spec("synthetic[identities=7]")
 
@@ -79,7 +81,8 @@ def test_shrinking_removes_high_frequencies(people):
         return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
 
     full, half, third, quarter = (np.mean([energy(seen_at(i, ratio)) for i in people["a"]]) for ratio in RATIOS)
-    assert full > 2 * half and half > third > quarter
+    assert full > 2 * half
+    assert half > third > quarter
 
 
 def texture(image: np.ndarray) -> np.ndarray:

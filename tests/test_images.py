@@ -1,0 +1,236 @@
+"""What a method sees of images: selections, features and inner products, against plain numpy; and the cache."""
+
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bench import images as module
+from bench.cache import Cache
+from bench.errors import BenchError
+from bench.images import Images, Source, inner_products, share
+
+
+class MeanColour:
+    """A toy feature: mean and spread of each channel.  calls: how many images it was asked for."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+        self.calls = 0
+
+    def __repr__(self) -> str:
+        return f"MeanColour({self.weight})"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        self.calls += len(images)
+        return plain(images, self.weight)
+
+
+def plain(images: np.ndarray, weight: float = 1.0) -> np.ndarray:
+    """The same image by image."""
+    rows = [np.concatenate([weight * i.mean(axis=(0, 1)), i.std(axis=(0, 1))]) for i in images.astype(float)]
+    return np.array(rows).reshape(-1, 6).astype(np.float32)
+
+
+def pixels(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 6, 4, 3)).astype(np.uint8)
+
+
+def make_source(n: int, seed: int, cache: Cache) -> Source:
+    return Source(f"source {n} {seed}", lambda: pixels(n, seed), cache)
+
+
+def select(source: Source, rows: list[int]) -> Images:
+    """Some rows of a source, with labels that tell where each came from."""
+    index = np.array(rows, int)
+    camera = np.full(len(rows), source.key)
+    return Images(((source, index),), index * 10, camera, index + 0.5, [source.array[i] for i in rows])
+
+
+@pytest.fixture
+def cache(tmp_path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def two(cache) -> tuple[Source, Source]:
+    return make_source(11, 1, cache), make_source(7, 2, cache)
+
+
+class TestSelections:
+    def test_rows_labels_and_pixels(self, two) -> None:
+        chosen = select(two[0], [3, 0, 3])
+        assert len(chosen) == 3
+        assert chosen.identity.tolist() == [30, 0, 30]
+        assert np.array_equal(chosen.array(), pixels(11, 1)[[3, 0, 3]])
+        np.testing.assert_allclose(chosen.features(MeanColour()), plain(pixels(11, 1)[[3, 0, 3]]))
+
+    def test_sum_of_two_selections(self, two) -> None:
+        a, b = select(two[0], [1, 2]), select(two[1], [6, 0])
+        both = a + b
+        expected = np.concatenate([pixels(11, 1)[[1, 2]], pixels(7, 2)[[6, 0]]])
+        assert len(both) == 4
+        assert np.array_equal(both.array(), expected)
+        assert both.identity.tolist() == [10, 20, 60, 0]
+        assert both.camera.tolist() == [two[0].key] * 2 + [two[1].key] * 2
+        assert both.area.tolist() == [1.5, 2.5, 6.5, 0.5]
+        assert all(np.array_equal(x, y) for x, y in zip(both.native, expected, strict=True))
+        np.testing.assert_allclose(both.features(MeanColour()), plain(expected))
+
+    def test_empty_selection(self, two) -> None:
+        empty = select(two[0], []) + select(two[1], [2])
+        assert len(empty) == 1
+        assert empty.features(MeanColour()).shape == (1, 6)
+        assert select(two[0], []).gram(empty, MeanColour()).shape == (0, 1)
+
+
+class TestFeatures:
+    def test_are_computed_once_for_all_selections(self, two, cache) -> None:
+        extractor = MeanColour()
+        for rows in ([0, 1], [5], [5, 10, 2]):
+            select(two[0], rows).features(extractor)
+        assert extractor.calls == 11
+        again = MeanColour()
+        select(make_source(11, 1, cache), [4]).features(again)
+        assert again.calls == 0, "a source of the same key in another process finds them"
+
+    def test_differ_by_parameter_and_source(self, two) -> None:
+        one, double = MeanColour(1.0), MeanColour(2.0)
+        np.testing.assert_allclose(two[0].features(double)[:, :3], 2 * two[0].features(one)[:, :3], rtol=1e-6)
+        assert two[1].features(one).shape == (7, 6)
+
+    @pytest.mark.parametrize("chunk", [1, 4, 64])
+    def test_do_not_depend_on_batches(self, two, monkeypatch, chunk) -> None:
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        assert np.array_equal(two[0].features(MeanColour()), plain(pixels(11, 1)))
+
+    def test_do_not_depend_on_processes(self, two, tmp_path, monkeypatch) -> None:
+        monkeypatch.setattr(module, "CHUNK", 2)
+        other = make_source(11, 1, Cache(tmp_path / "other"))
+        assert np.array_equal(other.features(MeanColour(), jobs=2), two[0].features(MeanColour(), jobs=1))
+
+
+def float64_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.array([[float(np.dot(x.astype(float), y.astype(float))) for y in b] for x in a]).reshape(len(a), len(b))
+
+
+class TestGram:
+    @pytest.mark.parametrize("tile", [1, 3, 512])
+    @pytest.mark.parametrize("symmetric", [False, True])
+    def test_tiles_equal_a_plain_product(self, monkeypatch, tile, symmetric) -> None:
+        monkeypatch.setattr(module, "TILE", tile)
+        rng = np.random.default_rng(0)
+        a = rng.normal(size=(10, 4)).astype(np.float32)
+        b = a if symmetric else rng.normal(size=(7, 4)).astype(np.float32)
+        product = inner_products(a, b, symmetric)
+        np.testing.assert_allclose(product, float64_product(a, b), rtol=1e-12, atol=1e-12)
+        if symmetric:
+            assert np.array_equal(product, product.T)
+
+    def test_tiles_do_not_depend_on_processes(self, monkeypatch) -> None:
+        monkeypatch.setattr(module, "TILE", 4)
+        a = np.random.default_rng(0).normal(size=(10, 50)).astype(np.float32)
+        assert np.array_equal(inner_products(a, a, True, jobs=2), inner_products(a, a, True, jobs=1))
+
+    @pytest.mark.parametrize("budget", [0, 80, 2**27], ids=["nothing kept", "some kept", "all kept"])
+    def test_equals_a_plain_product_whatever_is_kept(self, two, monkeypatch, budget) -> None:
+        monkeypatch.setattr(module, "GRAM_BUDGET", budget)
+        left = select(two[0], [8, 1, 1]) + select(two[1], [0, 6])
+        right = select(two[1], [3]) + select(two[0], [10, 1])
+        rows = plain(left.array()), plain(right.array())
+        np.testing.assert_allclose(left.gram(right, MeanColour()), float64_product(*rows), rtol=1e-12)
+        own = left.gram(left, MeanColour())
+        np.testing.assert_allclose(own, float64_product(rows[0], rows[0]), rtol=1e-12)
+        np.testing.assert_allclose(own, own.T, rtol=1e-14)
+
+    def test_too_large_a_pair_is_never_kept(self, two, cache, monkeypatch) -> None:
+        monkeypatch.setattr(module, "GRAM_BUDGET", 11 * 7 - 1)
+        share(two, MeanColour(), 1)
+        kept = sorted(np.load(p).shape for p in cache.folder.rglob("*.npy"))
+        assert kept == [(7, 6), (7, 7), (11, 6)], "both features, and the one Gram matrix that fits"
+
+    def test_sharing_leaves_nothing_to_compute(self, two) -> None:
+        share(two, MeanColour(), 1)
+        late = MeanColour()
+        left, right = select(two[0], [0, 3]), select(two[1], [5])
+        (left + right).gram(left, late)
+        assert late.calls == 0
+
+    def test_both_orders_of_a_pair_are_one_matrix(self, two, cache) -> None:
+        a, b = two
+        np.testing.assert_array_equal(a.gram(b, MeanColour()), b.gram(a, MeanColour()).T)
+        assert len([p for p in cache.folder.rglob("*.npy") if np.load(p).shape in ((7, 11), (11, 7))]) == 1
+
+
+class TestCache:
+    def test_round_trip_and_read_only(self, cache) -> None:
+        array = np.arange(6.0).reshape(2, 3)
+        kept = cache.array("key", lambda: array)
+        assert np.array_equal(kept, array)
+        assert np.array_equal(cache.array("key", lambda: pytest.fail("made twice")), array)
+        with pytest.raises(ValueError, match="read-only"):
+            kept[0, 0] = 1
+        assert cache.get("another key") is None
+
+    @pytest.mark.parametrize("error", [RuntimeError("no"), FileNotFoundError("weights"), KeyboardInterrupt()], ids=repr)
+    def test_a_failing_make_leaves_nothing_and_is_heard(self, cache, error) -> None:
+        def fail() -> np.ndarray:
+            raise error
+
+        with pytest.raises(type(error)):
+            cache.array("key", fail)
+        assert [p.suffix for p in cache.folder.rglob("*.*")] in ([], [".lock"])
+        assert cache.array("key", lambda: np.ones(2)).tolist() == [1, 1]
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda raw: b"",
+            lambda raw: raw[:5],
+            lambda raw: raw[:64],
+            lambda raw: raw[:-1],
+            lambda raw: b"not an array at all",
+            lambda raw: raw[:8] + b"\x01" + raw[9:],
+            lambda raw: raw.replace(b"(2, 3)", b"(2, -)"),
+            lambda raw: raw.replace(b"(2, 3)", b"(-2,3)"),
+        ],
+        ids=["empty", "5 bytes", "half a header", "a byte short", "text", "header length", "shape", "negative shape"],
+    )
+    def test_a_damaged_file_is_made_anew(self, cache, damage) -> None:
+        cache.array("key", lambda: np.zeros((2, 3)))
+        path = cache.path("key")
+        path.write_bytes(damage(path.read_bytes()))
+        assert cache.array("key", lambda: np.ones((2, 3))).tolist() == [[1, 1, 1]] * 2
+        assert cache.array("key", lambda: pytest.fail("not kept")).tolist() == [[1, 1, 1]] * 2
+
+    def test_two_threads_compute_once(self, cache) -> None:
+        made, results = [], []
+        inside, proceed = threading.Event(), threading.Event()
+
+        def slow() -> np.ndarray:
+            made.append(1)
+            inside.set()
+            proceed.wait(5)
+            return np.arange(3)
+
+        threads = [threading.Thread(target=lambda: results.append(cache.array("key", slow))) for _ in range(2)]
+        threads[0].start()
+        inside.wait(5)
+        threads[1].start()
+        threads[1].join(0.1)  # time to ask for the array that the first is making
+        proceed.set()
+        for thread in threads:
+            thread.join(5)
+        assert len(made) == 1
+        assert [r.tolist() for r in results] == [[0, 1, 2]] * 2
+
+    def test_a_folder_that_cannot_be_written(self, tmp_path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(BenchError, match=r"cannot write to the cache .*; free space or set BENCH_CACHE"):
+            Cache(tmp_path / "file").array("key", lambda: np.ones(1))
+
+
+def test_ratio_and_other_exact_numbers_name_themselves() -> None:
+    assert module.digest(Fraction(1, 3)) == module.digest(Fraction(2, 6)) != module.digest(1 / 3)
+    assert module.digest(np.arange(3)) != module.digest(np.arange(4))

@@ -1,0 +1,205 @@
+"""Plug-ins found by reading files, never by importing them."""
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from bench.errors import UsageError
+from bench.registry import ROOT, Registry, registry
+
+PIXELS = (
+    "from bench.base import Method\n\nclass Pixels(Method):\n    '''Raw pixels.\n\n    More.'''\n    name = 'pixels'\n"
+)
+
+
+def tree(root: Path, **files: str) -> Registry:
+    """A registry of files given as ``folder__name="source"``."""
+    for key, source in files.items():
+        folder, _, name = key.partition("__")
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / f"{name}.py").write_text(dedent(source))
+    return registry(root)
+
+
+def names(found: Registry) -> dict[str, list[str]]:
+    return {kind: found.names(kind) for kind in ("dataset", "frontend", "method")}
+
+
+def test_kinds_names_and_docstrings(tmp_path) -> None:
+    found = tree(
+        tmp_path,
+        methods__pixels=PIXELS,
+        methods__sharpen="""
+            import bench
+
+            class Sharpen(bench.FrontEnd):
+                name = "sharpen"
+
+            class Helper:
+                name = "no plug-in"
+
+            class Nameless(bench.Method):
+                pass
+            """,
+        datasets__mine="""
+            from bench import Dataset as Base, Photo
+
+            class Mine(Base):
+                name: str = "mine"
+                low_resolution = "genuine"
+                expected = {"images": 4, "identities": 2}
+                computed = len("not a literal")
+
+                def __init__(self, camera, shots: int = 3, *, root=None): ...
+            """,
+    )
+    assert found.problems == ()
+    assert names(found) == {"dataset": ["mine"], "frontend": ["sharpen"], "method": ["pixels"]}
+    pixels, mine = found.get("method", "pixels"), found.get("dataset", "mine")
+    assert (pixels.summary, pixels.module, pixels.class_name, pixels.parameters) == (
+        "Raw pixels.", "methods.pixels", "Pixels", "",
+    )  # fmt: skip
+    assert mine.parameters == "camera, shots=3, root=None"
+    assert mine.attributes == {
+        "name": "mine", "low_resolution": "genuine", "expected": {"images": 4, "identities": 2},
+    }  # fmt: skip
+
+
+def test_nothing_is_imported(tmp_path) -> None:
+    found = tree(tmp_path, methods__heavy=PIXELS + "\nimport a_library_that_is_not_there\nraise SystemExit\n")
+    assert found.names("method") == ["pixels"]
+
+
+@pytest.mark.parametrize(
+    "broken", [b"class Half(Method:\n", b"name = '\xff'\n", b"x = 1\0"], ids=["syntax", "not text", "null byte"]
+)
+def test_a_broken_file_costs_its_own_plugin_only(tmp_path, broken) -> None:
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "broken.py").write_bytes(broken)
+    found = tree(tmp_path, methods__pixels=PIXELS)
+    assert found.names("method") == ["pixels"]
+    (problem,) = found.problems
+    assert problem.startswith("methods/broken.py is not a plug-in: ")
+
+
+def test_one_name_in_two_files(tmp_path) -> None:
+    found = tree(
+        tmp_path, methods__first=PIXELS, methods__second=PIXELS, datasets__third=PIXELS.replace("Method", "Dataset")
+    )
+    assert found.problems == (
+        "methods.first and methods.second both define the method 'pixels'; the second is ignored",
+    )
+    assert found.get("method", "pixels").module == "methods.first"
+    assert found.get("dataset", "pixels").module == "datasets.third", "another kind may have the name too"
+
+
+def test_one_class_name_in_two_files(tmp_path) -> None:
+    """A copied file in which only the plug-in's name was changed."""
+    found = tree(tmp_path, methods__a=PIXELS, methods__b=PIXELS.replace("'pixels'", "'copy'"))
+    assert found.problems == ()
+    assert [(p.name, p.module) for p in found.plugins] == [("pixels", "methods.a"), ("copy", "methods.b")]
+
+
+def test_what_is_inherited(tmp_path) -> None:
+    found = tree(
+        tmp_path,
+        datasets___shared="""
+            from bench.base import Dataset
+
+            class Folder(Dataset):
+                probe_camera = "a"
+                low_resolution = None
+                note = "shared"
+                def __init__(self, shots: int = 1): ...
+            """,
+        datasets__full="""
+            from datasets._shared import Folder as Base
+
+            class Full(Base):
+                name = "full"
+                folder = "Full"
+            """,
+        datasets__low="""
+            from .full import Full
+
+            class Full(Full):
+                '''Low.'''
+                name = "low"
+                low_resolution = "simulated"
+            """,
+    )
+    assert found.problems == ()
+    assert found.names("dataset") == ["full", "low"]
+    low = found.get("dataset", "low")
+    assert low.attributes == {
+        "name": "low", "folder": "Full", "probe_camera": "a", "low_resolution": "simulated", "note": "shared",
+    }  # fmt: skip
+    assert (low.summary, low.parameters) == ("Low.", "shots=1")
+    assert found.get("dataset", "full").attributes["low_resolution"] is None
+
+
+def test_underscore_files_hold_no_plugins(tmp_path) -> None:
+    assert tree(tmp_path, methods___draft=PIXELS, methods____init__=PIXELS).plugins == ()
+
+
+def test_an_unknown_name_says_what_there_is(tmp_path) -> None:
+    found = tree(tmp_path, methods__pixels=PIXELS)
+    with pytest.raises(UsageError, match=r"no method 'pixel': did you mean 'pixels'\? there is pixels"):
+        found.get("method", "pixel")
+    with pytest.raises(UsageError, match="no data set 'pixels': there is none"):
+        found.get("dataset", "pixels")
+
+
+@pytest.mark.parametrize("source", ["import not_a_library", "raise RuntimeError('no')", "1 / 0", "del Pixels"])
+def test_a_plugin_that_cannot_be_imported(tmp_path, monkeypatch, source) -> None:
+    folder = tmp_path / "methods"
+    plugin = tree(tmp_path, methods__pixels=f"{PIXELS}\n{source}\n").get("method", "pixels")
+    monkeypatch.setattr("bench.registry.ROOT", tmp_path)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    monkeypatch.setitem(sys.modules, "methods", type(sys)("methods"))
+    sys.modules["methods"].__path__ = [str(folder)]  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"pixels cannot be loaded from methods/pixels\.py: "):
+        plugin.load()
+
+
+class TestProcess:
+    """What a process of its own imports, with another package called `datasets` installed."""
+
+    @pytest.fixture
+    def python(self, tmp_path):
+        for name in ("datasets", "methods"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "__init__.py").write_text("raise ImportError('the other package')\n")
+
+        def call(code: str) -> str:
+            environment = {"PATH": "", "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+            done = subprocess.run(
+                [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        return call
+
+    def test_ours_win(self, python) -> None:
+        out = python("import datasets, methods; print(datasets.__file__); print(methods.__file__)")
+        assert out.split() == [str(ROOT / name / "__init__.py") for name in ("datasets", "methods")]
+
+    @pytest.mark.parametrize(
+        "arguments", [["list", "methods"], ["list", "datasets", "--json"], ["--help"], ["run", "-h"]]
+    )
+    def test_listing_and_help_import_no_library(self, python, arguments) -> None:
+        libraries = ("numpy", "scipy", "sklearn", "pandas", "torch", "PIL", "joblib", "pydantic")
+        code = f"""
+import sys
+from bench.cli import main
+try:
+    main({arguments})
+except SystemExit:
+    pass
+print("\\nimported:", *[m for m in {(*libraries, "datasets", "methods")} if m in sys.modules])
+"""
+        assert python(code).splitlines()[-1] == "imported:"

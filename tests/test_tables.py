@@ -1,0 +1,299 @@
+"""Tables from a store filled by hand."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.errors import UsageError
+from bench.published import PUBLISHED, find_table, table_kinds
+from bench.store import Store
+from bench.tables import COLUMNS, Entry, current_code, main_table, make_table, render, write_table
+from tests.cells import cell, fill, record
+
+XQDA = "bicubic+xqda"
+
+
+def printed(column: str, table: str) -> list[str]:
+    """Data sets or methods of a table in the order of the published file."""
+    with (PUBLISHED / "published.csv").open(newline="", encoding="utf-8") as file:
+        return list(dict.fromkeys(row[column] for row in csv.DictReader(file) if row["table"] == table))
+
+
+def table(store: Store, name: str, *patterns: str, seed: int = 0):
+    return make_table(find_table(name), store.read_all()[0], patterns, seed)
+
+
+def rows_of(text: str) -> dict[tuple[str, str, int], dict[str, str]]:
+    return {(row["dataset"], row["method"], int(row["rank"])): row for row in csv.DictReader(io.StringIO(text))}
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """On caviar: three splits of one printed method, two of another, ten of one the paper does not have."""
+    code = current_code(XQDA, "caviar")
+    fill(tmp_path, XQDA, "caviar", [0.20, 0.30, 0.40], code=code, draws=100)
+    fill(tmp_path, "bilinear+nfst", "caviar", [0.25, 0.25], code="older", profile="quick")
+    return fill(tmp_path, "my_own[p=50%,q=#1]", "caviar", [0.5] * 10)
+
+
+class TestNumbers:
+    def test_mean_interval_published_and_difference(self, store) -> None:
+        entry = table(store, "2").entries["caviar", XQDA, 1]
+        low, high = stats.t.interval(0.95, 2, 30, stats.sem([20, 30, 40]))
+        assert entry.mean == pytest.approx(30)
+        assert entry.interval == pytest.approx((low, high))
+        assert (entry.published, entry.difference) == (24.3, pytest.approx(5.7))
+
+    def test_rank_beyond_a_small_gallery(self, tmp_path) -> None:
+        store = Store(tmp_path)
+        curve = [0.1 * k for k in range(1, 11)]
+        store.put(cell(XQDA, "caviar"), {**record(curve), "cmc": curve}, {})
+        entries = table(store, "2").entries
+        assert [entries["caviar", XQDA, k].mean for k in (1, 5, 10, 20)] == pytest.approx([10, 50, 100, 100])
+
+    def test_other_seeds_and_data_sets_are_left_out(self, store) -> None:
+        store.put(cell(XQDA, "caviar", 3, seed=1), record([1.0]), {})
+        store.put(cell(XQDA, "mlr_viper", 3), record([1.0]), {})
+        assert len(table(store, "2").entries["caviar", XQDA, 1].values) == 3
+        assert table(store, "2", seed=1).entries["caviar", XQDA, 1].mean == 100
+
+    def test_the_profile_with_most_splits_counts_then_the_papers(self, tmp_path) -> None:
+        fill(tmp_path, "sing", "caviar", [0.1, 0.1], profile="paper")
+        store = fill(tmp_path, "sing", "caviar", [0.2, 0.2], profile="quick")
+        assert table(store, "1").entries["caviar", "sing", 1].mean == pytest.approx(10)
+        store = fill(tmp_path, "sing", "caviar", [0.2, 0.2, 0.2], profile="quick")
+        assert table(store, "1").entries["caviar", "sing", 1].mean == pytest.approx(20)
+
+    def test_an_erratum_is_shown_and_not_compared(self, tmp_path) -> None:
+        store = fill(tmp_path, "bilinear+nfst", "mlr_cuhk03", [0.5])
+        made = table(store, "2", "mlr_cuhk03")
+        assert made.entries["mlr_cuhk03", "bilinear+nfst", 1].difference is None
+        line = next(x for x in render(made, "markdown", True).splitlines() if x.startswith("| bilinear+nfst"))
+        assert [c.strip() for c in line.split("|")[2:5]] == ["50.0", "(48.0)", "--"]
+        assert any("an erratum; no difference is taken" in note for note in made.notes)
+
+    @pytest.mark.parametrize(
+        ("published", "erratum", "within"),
+        [(40.0, False, True), (44.0, False, False), (44.0, True, True), (None, False, True)],
+    )
+    def test_within_noise(self, published, erratum, within) -> None:
+        """Ten splits at 36 %, 100 people: at 40 the tolerance is 1.96 * 4.90 * sqrt(0.2) = 4.29, at 44 it is 4.35."""
+        assert Entry("d", "m", 1, (36.0,) * 10, "paper", published, erratum, 100).within_noise == within
+
+
+class TestAnchorSubsets:
+    SUBSETS = {
+        "1/2": 0.10, "1/3": 0.20, "1/4": 0.30,
+        "1/2+1/3": 0.40, "1/2+1/4": 0.50, "1/3+1/4": 0.60, "1/2+1/3+1/4": 0.70,
+    }  # fmt: skip
+
+    def test_table_4_reads_the_subsets_of_one_cell(self, tmp_path) -> None:
+        subsets = {name: {"cmc": [value] * 20, "map": 0.5} for name, value in self.SUBSETS.items()}
+        made = table(fill(tmp_path, "sing", "caviar", [0.70, 0.70], subsets=subsets), "4")
+        for name, value in self.SUBSETS.items():
+            entry = made.entries["caviar", f"sing[anchors={name}]", 1]
+            assert entry.values == pytest.approx((100 * value,) * 2)
+        assert made.entries["caviar", "sing[anchors=1/2]", 1].published == 29.5
+        assert made.entries["mlr_viper", "sing[anchors=1/2]", 1].values == ()
+
+    def test_a_cell_run_with_one_subset_counts_for_it_alone(self, tmp_path) -> None:
+        store = fill(tmp_path, "sing[anchors=1/2+1/4]", "caviar", [0.9])
+        entries = table(store, "4").entries
+        assert entries["caviar", "sing[anchors=1/2+1/4]", 1].mean == pytest.approx(90)
+        assert entries["caviar", "sing[anchors=1/2+1/3+1/4]", 1].mean is None
+        assert table(store, "1").entries["caviar", "sing", 1].mean is None
+
+    def test_other_parameters_are_other_rows(self, tmp_path) -> None:
+        store = fill(tmp_path, "sing[no_synthetic_lr]", "caviar", [0.2])
+        entries = table(store, "3").entries
+        assert entries["caviar", "sing[no_synthetic_lr]", 1].mean == pytest.approx(20)
+        assert entries["caviar", "sing", 1].mean is None
+
+
+class TestOrder:
+    @pytest.mark.parametrize("name", ["1", "2", "3", "4", "full_resolution"])
+    def test_rows_and_columns_are_as_printed(self, tmp_path, name) -> None:
+        made = table(Store(tmp_path), name)
+        assert list(made.datasets) == printed("dataset", name)
+        for dataset in made.datasets:
+            assert list(made.methods[dataset]) == printed("method", name)
+
+    def test_other_methods_come_last_in_open_tables_only(self, store) -> None:
+        assert table(store, "2").methods["caviar"] == (*printed("method", "2"), "my_own[p=50%,q=#1]")
+        assert list(table(store, "1").methods["caviar"]) == printed("method", "1")
+
+    def test_other_data_sets_come_last_in_open_tables_only(self, tmp_path) -> None:
+        fill(tmp_path, XQDA, "synthetic", [0.5])
+        store = fill(tmp_path, XQDA, "synthetic[identities=24]", [0.5])
+        made = table(store, "2")
+        assert list(made.datasets) == [*printed("dataset", "2"), "synthetic"]
+        assert made.methods["synthetic"] == (XQDA,), "only what was measured"
+        assert table(store, "2", "synthetic*").datasets == ("synthetic", "synthetic[identities=24]")
+        assert "synthetic" not in table(store, "full_resolution").datasets
+
+    def test_patterns(self, store) -> None:
+        assert table(store, "2", "mlr_*").datasets == ("mlr_cuhk03", "mlr_sysu", "mlr_viper")
+        with pytest.raises(UsageError, match="table 2 has nothing for 'grid': there is caviar,"):
+            table(store, "2", "grid")
+        with pytest.raises(UsageError, match="no table '9'"):
+            find_table("9")
+
+    def test_main_tables(self) -> None:
+        names = ("caviar", "mlr_viper", "viper", "grid", "synthetic", "synthetic[identities=24]", "unheard_of")
+        assert [main_table(n) for n in names] == ["2", "2", "full_resolution", "full_resolution", "2", "2", None]
+
+
+class TestNotes:
+    def test_all_that_a_reader_must_know(self, store) -> None:
+        notes = "\n".join(table(store, "2", "caviar").notes)
+        assert "--: no finished cell" in notes
+        assert f"fewer than 10 splits: {XQDA} on caviar: 3, bilinear+nfst on caviar: 2\n" in notes
+        assert "training schedule other than the paper's: bilinear+nfst on caviar: quick\n" in notes
+        assert "caviar: mean over 100 random single-shot galleries" in notes
+        assert "2 of 15 cells are stale" in notes
+
+    def test_a_complete_table_needs_few(self, tmp_path) -> None:
+        for method in printed("method", "1"):
+            store = fill(tmp_path, method, "caviar", [0.3] * 10)
+        notes = table(store, "1", "caviar").notes
+        assert not any(
+            word in note for note in notes for word in ("no finished cell", "fewer", "schedule", "mean over")
+        )
+
+    def test_fusion_that_is_the_identity(self, tmp_path) -> None:
+        store = fill(tmp_path, XQDA, "caviar", [0.3], fusion="identity")
+        assert any(n.startswith(f"fusion is the identity for {XQDA}:") for n in table(store, "2").notes)
+
+
+class TestCSV:
+    def test_columns_and_values(self, store) -> None:
+        text = render(table(store, "2"), "csv", True)
+        assert (
+            text.splitlines()[0] == "table,dataset,method,rank,mean,ci_low,ci_high,splits,profile,published,difference"
+        )
+        assert tuple(text.splitlines()[0].split(",")) == COLUMNS
+        rows = rows_of(text)
+        low, high = stats.t.interval(0.95, 2, 30, stats.sem([20, 30, 40]))
+        assert list(rows["caviar", XQDA, 1].values()) == [
+            "2", "caviar", XQDA, "1", "30.0000", f"{low:.4f}", f"{high:.4f}", "3", "paper", "24.3000", "5.7000",
+        ]  # fmt: skip
+        assert list(rows["caviar", "sing", 20].values()) == [
+            "2", "caviar", "sing", "20", "", "", "", "0", "", "98.6000", "",
+        ]  # fmt: skip
+        assert rows["caviar", "my_own[p=50%,q=#1]", 1]["published"] == ""
+        assert rows["mlr_cuhk03", "bilinear+nfst", 1]["published"] == "48.0000"
+
+    def test_one_split_has_no_interval(self, tmp_path) -> None:
+        row = rows_of(render(table(fill(tmp_path, XQDA, "caviar", [0.3]), "2"), "csv", True))["caviar", XQDA, 1]
+        assert (row["mean"], row["ci_low"], row["ci_high"]) == ("30.0000", "", "")
+
+
+def blocks(markdown: str) -> list[list[str]]:
+    """The tables of a page, each as its lines."""
+    found: list[list[str]] = [[]]
+    for line in markdown.splitlines():
+        if line.startswith("|"):
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return [block for block in found if block]
+
+
+class TestMarkdown:
+    @pytest.mark.parametrize("with_published", [False, True])
+    @pytest.mark.parametrize("name", ["2", "4"])
+    def test_columns_are_aligned(self, store, name, with_published) -> None:
+        found = blocks(render(table(store, name), "markdown", with_published))
+        assert len(found) == (4 if name == "2" else 1)
+        for block in found:
+            assert len({tuple(m.start() for m in re.finditer(r"\|", line)) for line in block}) == 1
+            assert set(block[1]) == {"|", "-"}
+
+    def test_marks_and_missing(self, store) -> None:
+        fill(store.folder, "bilinear+xqda", "caviar", [0.2904, 0.3104])  # 30.04, printed 30.0: shares it
+        lines = {line.split("|")[1].strip(): line for line in blocks(render(table(store, "2"), "markdown", False))[0]}
+        first = {name: line.split("|")[2].strip() for name, line in lines.items()}
+        assert first["my_own[p=50%,q=#1]"] == "**50.0** ± 0.0"
+        assert first[XQDA] == "_30.0_ ± 24.8"
+        assert first["bilinear+xqda"].startswith("_30.0_ ± ")
+        assert first["bilinear+nfst"] == "25.0 ± 0.0"
+        assert first["sing"] == "--"
+
+    def test_published_values_beside(self, store) -> None:
+        block = blocks(render(table(store, "2", "caviar"), "markdown", True))[0]
+        assert [c.strip() for c in block[0].split("|")[1:5]] == ["method", "r=1", "published", "diff"]
+        cells = {line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:5]] for line in block}
+        assert cells[XQDA][1:] == ["24.3", "+5.7"]
+        assert cells["sing"] == ["--", "33.5", "--"]
+        assert cells["my_own[p=50%,q=#1]"][1:] == ["--", "--"]
+
+    def test_a_single_row_is_not_the_best_of_anything(self, tmp_path) -> None:
+        store = fill(tmp_path, XQDA, "synthetic", [0.5])
+        assert "**50.0**" not in render(table(store, "2", "synthetic"), "markdown", False)
+
+    def test_table_4_is_one_block_with_a_column_for_each_data_set(self, store) -> None:
+        (block,) = blocks(render(table(store, "4"), "markdown", False))
+        assert [c.strip() for c in block[0].split("|")[1:-1]] == ["method", *printed("dataset", "4")]
+        assert [line.split("|")[1].strip() for line in block[2:]] == printed("method", "4")
+
+
+class TestLaTeX:
+    @pytest.fixture
+    def text(self, store) -> str:
+        return render(table(store, "2"), "latex", True)
+
+    def test_environments_are_balanced(self, text) -> None:
+        open_environments = []
+        for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+            if kind == "begin":
+                open_environments.append(name)
+            else:
+                assert open_environments.pop() == name
+        assert open_environments == []
+
+    def test_every_row_has_as_many_cells_as_its_table_columns(self, text) -> None:
+        columns = 0
+        for line in text.splitlines():
+            if found := re.match(r"\\begin\{tabular\}\{(\w+)\}", line):
+                columns = len(found[1])
+            elif " & " in line:
+                assert line.count(" & ") == columns - 1
+
+    def test_special_characters_are_escaped(self, text) -> None:
+        assert r"my\_own{[}p=50\%,q=\#1{]} & \textbf{50.0} $\pm$ 0.0 & -- & -- &" in text
+        assert r"mlr\_viper" in text
+        body = text.split(r"\begin{document}")[1]
+        assert not re.search(r"(?<!\\)[_%#]", body)
+        assert body.count("{") == body.count("}")
+        assert "±" not in body
+
+    @pytest.mark.parametrize("name", ["2", "4"])
+    def test_it_compiles(self, store, tmp_path, name) -> None:
+        compiler = shutil.which("tectonic") or shutil.which("pdflatex")
+        if compiler is None:
+            pytest.skip("neither tectonic nor pdflatex is installed")
+        (tmp_path / "table.tex").write_text(render(table(store, name), "latex", True), encoding="utf-8")
+        done = subprocess.run(
+            [compiler, "table.tex"], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+        assert (tmp_path / "table.pdf").stat().st_size > 1000
+
+
+def test_write_table_writes_what_render_gives(store, tmp_path) -> None:
+    made = table(store, "2")
+    paths = write_table(made, tmp_path / "new" / "folder")
+    assert [p.name for p in paths] == ["table2.md", "table2.csv", "table2.tex"]
+    for path, form in zip(paths, ("markdown", "csv", "latex"), strict=True):
+        assert path.read_text(encoding="utf-8") == render(made, form, True)
+
+
+def test_only_the_tables_of_the_paper_are_declared() -> None:
+    assert list(table_kinds()) == ["1", "2", "3", "4", "full_resolution"]
+    assert all(np.all(np.diff(kind.ranks) > 0) for kind in table_kinds().values())
