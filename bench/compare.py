@@ -4,6 +4,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.registry import unknown
+from bench.spec import method_spec
 from bench.statistics import paired
 from bench.store import Store
 from bench.tables import collect
@@ -17,6 +18,7 @@ def compare(store: Store, a: str, b: str, dataset: str, seed: int) -> dict[str, 
     UsageError when a row has no finished cell or the two have no split in common.
     """
     results, _ = store.read_all()
+    a, b = canonical_name(a), canonical_name(b)
     curves = {}
     for method in (a, b):
         cells, found = collect(results, dataset, method, seed)
@@ -46,6 +48,14 @@ def compare(store: Store, a: str, b: str, dataset: str, seed: int) -> dict[str, 
             }
         )
     return {"a": a, "b": b, "dataset": dataset, "seed": seed, "splits": splits, "ranks": rows}
+
+
+def canonical_name(method: str) -> str:
+    """A method's canonical text; as it is where its plug-in is not there any more."""
+    try:
+        return method_spec(method).text
+    except UsageError:
+        return method
 
 
 def as_text(comparison: dict[str, Any]) -> str:

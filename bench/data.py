@@ -4,7 +4,7 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def list_photos(dataset: Dataset, root: Path | None) -> list[Photo]:
         if not folder.is_dir():
             raise DataError(f"{dataset.name}: no folder {folder}; get {dataset.obtain}")
     try:
-        photos = list(dataset.read(folder))
+        photos = [replace(photo, identity=str(photo.identity)) for photo in dataset.read(folder)]
     except Exception as error:  # a reader is a plug-in: whatever it raises is told to the user in one line
         raise DataError(f"{dataset.name}: cannot read {folder}: {one_line(error)}") from error
     if not photos:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 PAPER_SPLITS = 10
-EXACT_UP_TO = 20
+EXACT_UP_TO = 16
 
 
 def confidence_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
@@ -37,7 +37,7 @@ class Paired:
 
 
 def paired(differences: Sequence[float], seed: int = 0) -> Paired:
-    """Mean difference, its t interval, and the sign-flip test of "no difference" (exact up to 20 splits).
+    """Mean difference, its t interval, and the sign-flip test of "no difference" (exact up to 16 splits).
 
     p is the share of sign patterns whose mean is at least as far from 0 as the one observed.
     """

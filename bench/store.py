@@ -94,6 +94,11 @@ class Store:
                 return {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             return None
+        except Exception as error:  # numpy and zipfile raise many kinds for a damaged archive
+            path = self.distances_path(cell)
+            raise BenchError(
+                f"{path} is not readable ({type(error).__name__}); run the cell again with --force"
+            ) from error
 
     def read_all(self, failures: bool = False) -> tuple[list[Result], list[str]]:
         """Every finished cell (and failed one, if asked for) in name order, and a line for each unreadable file."""

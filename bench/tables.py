@@ -16,7 +16,7 @@ import numpy as np
 from bench.errors import BenchError, UsageError, listing
 from bench.published import TableKind, known_gaps, published, table_kinds
 from bench.registry import registry
-from bench.spec import MethodOptions, canonical, dataset_spec, method_spec, split_text
+from bench.spec import MethodOptions, canonical, dataset_spec, method_spec, parse_anchors, split_text
 from bench.statistics import PAPER_SPLITS, confidence_interval, tolerance
 from bench.store import Result
 
@@ -86,7 +86,7 @@ class Table:
 def base_and_subset(method: str) -> tuple[str, str]:
     """A row's cell and anchor subset: ``sing[alpha=0,anchors=1/2]`` -> (``sing[alpha=0]``, ``1/2``)."""
     name, pairs = split_text(method)
-    subset = pairs.pop("anchors", MethodOptions.anchors)
+    subset = "+".join(map(str, parse_anchors(pairs.pop("anchors", MethodOptions.anchors))))
     return canonical(name, [{k: True if v == "true" else v for k, v in pairs.items()}]), subset
 
 
@@ -100,25 +100,29 @@ def subset_cmc(result: Result, subset: str) -> list[float] | None:
 
 
 def collect(results: Iterable[Result], dataset: str, method: str, seed: int) -> tuple[list[Result], list[list[float]]]:
-    """The cells (one a split) and CMCs of a row; of several profiles the one with most splits, then ``paper``."""
+    """The cells (one a split) and CMCs of a row.
+
+    Cells of different profiles, or of different versions of the data, are never mixed: of several groups the one with
+    most splits counts, then the one of profile ``paper``.
+    """
     base, subset = base_and_subset(method)
-    by_profile: dict[str, dict[int, tuple[Result, list[float]]]] = {}
+    groups: dict[tuple[str, str], dict[int, tuple[Result, list[float]]]] = {}
     for result in results:
         if result.cell.dataset != dataset or result.cell.seed != seed:
             continue
         own_base, own_subset = base_and_subset(result.cell.method)
-        curve = (
-            subset_cmc(result, subset) if own_base == base and own_subset in (subset, MethodOptions.anchors) else None
-        )
+        if own_base != base or own_subset not in (subset, MethodOptions.anchors):
+            continue
+        curve = subset_cmc(result, subset)
         if curve is not None:
-            splits = by_profile.setdefault(result.cell.profile, {})
+            splits = groups.setdefault((result.cell.profile, result.cell.data), {})
             # A cell with exactly these anchors and one with all of them may both be there: the whole one counts.
             if result.cell.split not in splits or own_subset == MethodOptions.anchors:
                 splits[result.cell.split] = result, curve
-    if not by_profile:
+    if not groups:
         return [], []
-    best = max(by_profile, key=lambda profile: (len(by_profile[profile]), profile == "paper", profile))
-    pairs = [by_profile[best][split] for split in sorted(by_profile[best])]
+    best = max(groups, key=lambda group: (len(groups[group]), group[0] == "paper", group))
+    pairs = [groups[best][split] for split in sorted(groups[best])]
     return [p[0] for p in pairs], [p[1] for p in pairs]
 
 

@@ -171,3 +171,11 @@ def test_a_value_that_json_cannot_hold_leaves_nothing(store) -> None:
 def test_an_empty_or_missing_folder_has_no_results(store, tmp_path) -> None:
     assert store.read_all() == ([], [])
     assert Store(tmp_path).read_all(failures=True) == ([], [])
+
+
+def test_damaged_distances_are_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(cell("m", "d"), record([1.0]), {"all": np.zeros((2, 2))})
+    store.distances_path(cell("m", "d")).write_bytes(b"PK damaged")
+    with pytest.raises(BenchError, match=r"\.npz is not readable .*--force"):
+        store.distances(cell("m", "d"))

@@ -63,6 +63,11 @@ class TestNumbers:
         assert len(table(store, "2").entries["caviar", XQDA, 1].values) == 3
         assert table(store, "2", seed=1).entries["caviar", XQDA, 1].mean == 100
 
+    def test_versions_of_the_data_are_never_mixed(self, tmp_path) -> None:
+        store = fill(tmp_path, XQDA, "caviar", [0.2, 0.2])
+        store.put(cell(XQDA, "caviar", 0, data="e" * 64), record([1.0]), {})
+        assert table(store, "2").entries["caviar", XQDA, 1].values == (20, 20)
+
     def test_the_profile_with_most_splits_counts_then_the_papers(self, tmp_path) -> None:
         fill(tmp_path, "sing", "caviar", [0.1, 0.1], profile="paper")
         store = fill(tmp_path, "sing", "caviar", [0.2, 0.2], profile="quick")

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bench.provenance import machine
 from methods.nfst import bandwidth, euclidean, fit_nfst, rbf
 from methods.xqda import fit_xqda, mahalanobis
 from tests.benchmarks import literal_metrics
@@ -104,7 +105,7 @@ def main() -> None:
         }
         seconds, distances = best_of(rounds, contestants)
 
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")
+    print(f"{machine()}, Python {platform.python_version()}, numpy {np.__version__}")
     source = "LOMO of VIPeR" if root else "synthetic features"
     print(f"{source}, {len(rows)} training rows, best of {rounds} rounds, one BLAS thread")
     print(f"Gram matrices of this split: {seconds['gram']:.2f} s, shared by both methods")
