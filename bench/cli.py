@@ -208,7 +208,7 @@ def run_command(options: argparse.Namespace) -> int:
             print(f"would run {task.cell}")
         print(
             f"about {runner.duration(seconds)} from earlier cells"
-            + (f", plus {unknown} cells that nothing like them was run before" if unknown else "")
+            + (f"; {unknown} cells are of a kind never run before" if unknown else "")
         )
         return 0
     report = runner.run(pending, settings)

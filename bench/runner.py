@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from filelock import Timeout
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -24,6 +25,7 @@ from bench.cell import Cell, View, evaluate, models
 from bench.data import Data, load, one_line
 from bench.errors import BenchError, DataError, NotApplicable, UsageError
 from bench.images import share
+from bench.protocol import make_split
 from bench.provenance import code_hash, environment, peak_memory, reset_peak_memory
 from bench.registry import registry
 from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec, split_text
@@ -116,6 +118,8 @@ def plan(settings: Settings) -> Plan:
             continue
         try:
             data = load(spec, settings.root, settings.seed, settings.cache)
+            for split in settings.splits:
+                make_split(data.identities, split, settings.seed, spec.options.split_file)
         except DataError as error:
             if named:
                 raise
@@ -230,9 +234,12 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
             view.fit_frontend(ratio, task.data.identity[:0])
             sides = ["gallery", "probe", *(["shrunk"] if task.method.options.synthetic_lr else [])]
             sources = [view.source(side, ratio) for side in sides]
-            for extractor in extractors:
+            try:
                 with threadpool_limits(1):
-                    share(sources, extractor, settings.jobs)
+                    for extractor in extractors:
+                        share(sources, extractor, settings.jobs)
+            except Exception:  # the cell that needs it meets the same error, and records it as its own
+                continue
 
 
 def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
@@ -255,7 +262,13 @@ def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[D
     with warnings.catch_warnings():
         # An interrupt cancels tasks: that is what the user asked for.
         warnings.filterwarnings("ignore", message=".*still being processed by the workers have been cancelled")
-        yield from parallel(delayed(run_task)(task, settings, wait) for task in tasks)
+        try:
+            yield from parallel(delayed(run_task)(task, settings, wait) for task in tasks)
+        except TerminatedWorkerError as error:
+            raise BenchError(
+                "a worker process was killed, perhaps for want of memory; finished cells are kept, run the same command"
+                " again with fewer --jobs"
+            ) from error
 
 
 @dataclass

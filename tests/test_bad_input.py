@@ -154,12 +154,19 @@ class TestUsage:
     def test_missing_split_file(self, run) -> None:
         one_line(run("-d", f"{SMALL[:-1]},split_file=/nowhere/splits.csv]"), 3, "/nowhere/splits.csv")
 
+    def test_split_that_the_file_does_not_have(self, run, tmp_path) -> None:
+        people = [f"0,{i:04d},{'train' if i % 2 else 'test'}" for i in range(24)]
+        (tmp_path / "splits.csv").write_text("\n".join(["split,identity,part", *people]))
+        one_line(run("-d", f"{SMALL[:-1]},split_file={tmp_path / 'splits.csv'}]"), 3, "has no split 1; it has 0")
+
     def test_cuda_without_a_gpu(self, run, monkeypatch) -> None:
         monkeypatch.setitem(__import__("sys").modules, "torch", None)
         one_line(run("-d", SMALL, "--device", "cuda"), 2, "--device cuda", "no GPU")
 
 
 BAD_METHODS = '''
+import os
+import signal
 import numpy as np
 from bench.base import Method
 
@@ -174,6 +181,8 @@ class Bad(Method):
         return self
     def distances(self, probe, gallery):
         d = np.ones((len(probe), len(gallery)))
+        if self.how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
         return {"nan": d * np.nan, "inf": d * np.inf, "shape": d[:, 1:], "text": d.astype(str), "good": d}[self.how]
 '''
 
@@ -209,6 +218,11 @@ class TestMethods:
         assert words in status.out
         finished = [p.parent.name for p in (tmp_path / "results").rglob("split*.json") if "failed" not in p.name]
         assert finished == ["bicubic+nfst"]
+
+    def test_a_worker_that_dies_costs_no_finished_cell(self, run, bench, tmp_path) -> None:
+        output = run("-m", "bicubic+bad[how=die]", "-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1", "--jobs", 2)
+        one_line(output, 1, "a worker process was killed", "fewer --jobs")
+        assert run("-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1").code == 0
 
     def test_a_failed_cell_runs_again_and_leaves_no_failure_behind(self, run, tmp_path, monkeypatch) -> None:
         run("-m", "bicubic+bad", "-d", SMALL, "--splits", "0")
