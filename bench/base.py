@@ -62,21 +62,66 @@ class Dataset(BaseEstimator):
         raise TypeError(f"data set {self.name!r} has no read(self, root) method")
 
 
-class FrontEnd(BaseEstimator):
+@dataclass(frozen=True)
+class Upscaling:
+    """What one front-end F_i is fitted on.
+
+    images: high-resolution images of one split's training people (uint8 RGB, native sizes), none for a front-end that
+    does not learn.  size: (height, width) that it will be asked for.  ratio: the anchor m_i.  seed: this model's own.
+    profile, device, weights, workspace: as in `Train`.
+    """
+
+    images: Sequence[np.ndarray]
+    size: Size
+    ratio: Fraction
+    seed: int = 0
+    profile: str = "paper"
+    device: str = "cpu"
+    weights: Path | None = None
+    workspace: Path | None = None
+
+
+class Trained(BaseEstimator):
+    """What front-ends and methods say of their training.  One that trains nothing leaves all of it as it is.
+
+    profiles: True when the training schedule (`Train.profile`) matters.
+
+    Fitted, it may have ``initialisation_``, a text that names what the training started from, and ``curves_``, a
+    dictionary of plain lists and dictionaries: both are stored with the result, for each anchor.
+    """
+
+    name: ClassVar[str]
+    profiles: ClassVar[bool] = False
+
+    def available(self, weights: Path | None, profile: str) -> str | None:
+        """None when it can run on this machine, otherwise the reason why it cannot.
+
+        weights: the folder of weights files, None where there is none.
+        """
+        return None
+
+    def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
+        """The files below the folder `weights` that training starts from; their contents become part of a cell's name.
+
+        Asked only where `available` has no objection.
+        """
+        return []
+
+
+class FrontEnd(Trained):
     """F_i of the protocol: brings low-resolution images to a method's input size.
 
     ratio_dependent: True when F_i differs between the anchor ratios; `fit` then tells it its ratio.
     learns: True when `fit` must see the training people's gallery images of each split; one model per anchor ratio.
     """
 
-    name: ClassVar[str]
     ratio_dependent: ClassVar[bool] = False
     learns: ClassVar[bool] = False
 
-    def fit(self, images: Sequence[np.ndarray], size: Size, ratio: Fraction, seed: int) -> "FrontEnd":
-        """Learn from high-resolution training images (uint8 RGB, native sizes) for one anchor ratio; returns self.
+    def fit(self, train: Upscaling) -> "FrontEnd":
+        """Learn from the training people's high-resolution images, without labels, for one anchor ratio; returns self.
 
-        Not called for a front-end that neither `learns` nor is `ratio_dependent`; without `learns` there are no images.
+        Not called for a front-end that neither `learns` nor is `ratio_dependent`.
         """
         return self
 
@@ -93,6 +138,9 @@ class Train:
     images behind the front-end; synthetic: the gallery images shrunk by `ratio` behind the front-end (built when used).
     ratio: the anchor m_i, None when one model serves all probes.  seed: this model's own seed.
     profile: the training schedule, ``smoke``, ``quick`` or ``paper``.  device: ``cpu`` or ``cuda``.
+    weights: the folder of weights files, None where there is none.
+    workspace: a folder of this model's own, which outlives a killed run and is removed once the cell is stored: for
+    checkpoints; None where nothing is to be kept.  It need not exist yet.
     """
 
     gallery: "Images"
@@ -102,9 +150,24 @@ class Train:
     seed: int
     profile: str
     device: str
+    weights: Path | None = None
+    workspace: Path | None = None
 
 
-class Method(BaseEstimator):
+@dataclass(frozen=True)
+class SigmaRule:
+    """How the fusion's sigma is chosen, where it is not given.
+
+    fixed: this value; None: the best on held-out training people, who are cut into `folds` parts, of which the first
+    `held_out` are held out in turn and all models refitted on the others.
+    """
+
+    fixed: float | None = None
+    folds: int = 5
+    held_out: int = 5
+
+
+class Method(Trained):
     """A re-id method: fitted once per anchor ratio, then asked for a distance matrix.
 
     input_size: (height, width) that every image is brought to.
@@ -112,21 +175,18 @@ class Method(BaseEstimator):
     ``"own"``: the method deals with resolution itself and is run by its bare name.
     anchored: False when one model serves every resolution, so that there is nothing to fuse.
     ratio_dependent: True when models of different anchors differ even on the same images.
-    profiles: True when the training schedule (`Train.profile`) matters.
     note: what a reader of a table must know of this method, printed below every table that shows it.
     """
 
-    name: ClassVar[str]
     input_size: ClassVar[Size] = (128, 48)
     scales: ClassVar[Literal["front-end", "own"]] = "front-end"
     anchored: ClassVar[bool] = True
     ratio_dependent: ClassVar[bool] = False
-    profiles: ClassVar[bool] = False
     note: ClassVar[str] = ""
 
-    def available(self) -> str | None:
-        """None when the method can run on this machine, otherwise the reason why it cannot."""
-        return None
+    def sigma_rule(self, profile: str) -> SigmaRule:
+        """How ``sigma=auto`` is chosen under a training schedule: five folds unless the method says otherwise."""
+        return SigmaRule()
 
     def extractors(self) -> "Sequence[Extractor]":
         """Feature extractors whose results the harness may compute once for all splits, before the cells run."""

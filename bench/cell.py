@@ -5,14 +5,16 @@ import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from bench import cmc, fusion
-from bench.base import FrontEnd, Method, Train
+from bench.base import FrontEnd, Method, SigmaRule, Train, Trained, Upscaling
 from bench.cache import Cache
 from bench.data import Data
 from bench.errors import BenchError
@@ -20,10 +22,9 @@ from bench.images import Images, Packed, Source, digest
 from bench.protocol import Split, folds, gallery_draws, make_split
 from bench.provenance import code_hash
 from bench.resize import resize_all, shrink
-from bench.spec import MethodSpec
+from bench.spec import ANCHORS, MethodSpec
 
 RANKS = 50
-FOLDS = 5
 PROTOCOL = "single-shot, all probes, expected CMC under ties"
 
 
@@ -31,8 +32,8 @@ PROTOCOL = "single-shot, all probes, expected CMC under ties"
 class Cell:
     """What identifies a result.  method, dataset: canonical specs, files named by their content's hash.
 
-    profile: training schedule, ``paper`` for methods that have none.  data: SHA-256 of the data.  weights: SHA-256 of
-    initial weights, empty where there are none.
+    profile: training schedule, ``paper`` where neither method nor front-end has one.  data: SHA-256 of the data.
+    weights: SHA-256 of initial weights, empty where there are none.
     """
 
     method: str
@@ -51,30 +52,57 @@ class Cell:
         return f"{self.method} {self.dataset} split {self.split}"
 
 
+@dataclass(frozen=True)
+class Means:
+    """What a cell is computed with, beside its method and data.
+
+    initial: hash of the initial weights, as in `Cell`.  Others: as in `bench.base.Train`; the workspace is the cell's.
+    """
+
+    profile: str = "paper"
+    device: str = "cpu"
+    weights: Path | None = None
+    initial: str = ""
+    workspace: Path | None = None
+
+
 class View:
     """A data set as one method sees it: sources per anchor at the method's input size."""
 
-    def __init__(self, data: Data, spec: MethodSpec, cache: Cache, seed: int, split: int) -> None:
+    def __init__(
+        self, data: Data, spec: MethodSpec, cache: Cache, seed: int, split: int, means: Means = Means()
+    ) -> None:
         self.data, self.spec, self.cache, self.seed, self.split = data, spec, cache, seed, split
+        self.means = means
         self.size = spec.build().input_size
         self.rows = {side: np.flatnonzero(data.probe == (side == "probe")) for side in ("gallery", "probe")}
         self.frontends: dict[Fraction | None, tuple[FrontEnd | None, str]] = {}
         self.sources: dict[tuple[str, Fraction | None], Source] = {}
 
     def fit_frontend(self, ratio: Fraction | None, train_people: np.ndarray) -> None:
-        """Build F_i; one that learns is fitted on the training people's gallery images, without labels."""
-        frontend = self.spec.build_frontend()
+        """Build F_i; one that learns is fitted on the training people's gallery images, without labels.
+
+        What it keeps in its workspace lies in the cache, named by all that it depends on: methods of one input size
+        share one fit.
+        """
+        frontend, means = self.spec.build_frontend(), self.means
         key = repr(frontend)
+        train = Upscaling([], self.size, ratio or ANCHORS[0], 0, means.profile, means.device, means.weights)
         if frontend and frontend.learns and ratio is not None:
             rows = self.rows["gallery"]
             rows = rows[np.isin(self.data.identity[rows], train_people)]
             seed = model_seed(self.seed, self.split, ratio)
-            frontend.fit([self.data.images[i] for i in rows], self.size, ratio, seed)
-            key += digest(rows, seed)
+            key += f" {ratio} {digest(rows, seed, means.profile, means.device, means.initial)}"
+            code = code_hash((type(frontend).__module__,))
+            workspace = self.cache.folder / "fitted" / digest(self.data.sha256, self.size, key, code)
+            images = [self.data.images[i] for i in rows]
+            with self.cache.writing():
+                workspace.mkdir(parents=True, exist_ok=True)
+            with FileLock(workspace / "lock"):
+                frontend.fit(replace(train, images=images, seed=seed, workspace=workspace))
         elif frontend and frontend.ratio_dependent and ratio is not None:
-            frontend.fit([], self.size, ratio, 0)
-        if frontend and (frontend.ratio_dependent or frontend.learns):
-            key += f" {ratio}"
+            frontend.fit(train)
+            key += f" {ratio} {digest(means.profile, means.device, means.initial)}"
         self.frontends[ratio] = frontend, key
 
     def source(self, side: str, ratio: Fraction | None) -> Source:
@@ -142,17 +170,30 @@ def fit_and_match(
     ratio: Fraction | None,
     train_people: np.ndarray,
     test_people: np.ndarray,
-    seed: int,
-    profile: str,
-    device: str,
+    fold: int,
     cost: dict[str, float],
-) -> np.ndarray:
-    """Fit one model on some people and return its checked distances, all probes x all gallery images of others."""
+) -> tuple[np.ndarray, Method]:
+    """Fit one model on some people; its checked distances, all probes x all gallery images of others, and the model.
+
+    fold: 0 for the model that is measured, above for those that sigma is chosen by.
+    """
     synthetic = view.images("shrunk", ratio, train_people) if ratio is not None else None
     gallery = view.images("gallery", ratio, train_people)
     if view.spec.options.synthetic_lr and synthetic is not None:
         gallery = gallery + synthetic
-    train = Train(gallery, view.images("probe", ratio, train_people), synthetic, ratio, seed, profile, device)
+    means, seed = view.means, model_seed(view.seed, view.split, ratio, fold)
+    workspace = means.workspace and means.workspace / f"{ratio.denominator if ratio else 0}-{fold}"
+    train = Train(
+        gallery=gallery,
+        probe=view.images("probe", ratio, train_people),
+        synthetic=synthetic,
+        ratio=ratio,
+        seed=seed,
+        profile=means.profile,
+        device=means.device,
+        weights=means.weights,
+        workspace=workspace,
+    )
     start = time.perf_counter()
     fitted = view.spec.build().fit(train)
     middle = time.perf_counter()
@@ -160,7 +201,7 @@ def fit_and_match(
     distances = checked(fitted, np.asarray(fitted.distances(probe, shelf)), (len(probe), len(shelf)))
     cost["fit_seconds"] = cost.get("fit_seconds", 0.0) + middle - start
     cost["match_seconds"] = cost.get("match_seconds", 0.0) + time.perf_counter() - middle
-    return distances
+    return distances, fitted
 
 
 def checked(method: Method, distances: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -220,25 +261,19 @@ def view_anchor(view: View) -> Fraction | None:
 
 
 def cross_validated_sigmas(
-    view: View, subsets: list[tuple[Fraction, ...]], split: Split, profile: str, device: str, cost: dict[str, float]
+    view: View, subsets: list[tuple[Fraction, ...]], split: Split, rule: SigmaRule, cost: dict[str, float]
 ) -> dict[tuple[Fraction, ...], float]:
-    """The fusion's sigma for each anchor subset: five folds over the training people, every fold's models refitted.
+    """The fusion's sigma for each anchor subset: folds over the training people, every fold's models refitted.
 
     Test people are never looked at.  The seconds spent go to ``sigma_seconds``.
     """
     start = time.perf_counter()
     scores: dict[tuple[tuple[Fraction, ...], float], list[tuple[float, float]]] = {}
     spent: dict[str, float] = {}
-    for fold, (train, held_out) in enumerate(
-        folds(split.train, min(FOLDS, len(split.train)), view.seed, view.split), 1
-    ):
+    parts = folds(split.train, min(rule.folds, len(split.train)), view.seed, view.split)
+    for fold, (train, held_out) in enumerate(parts[: rule.held_out], 1):
         side = test_side(view, held_out, view.data.spec.options.gallery_draws)
-        distances = {
-            m: fit_and_match(
-                view, m, train, held_out, model_seed(view.seed, view.split, m, fold), profile, device, spent
-            )
-            for m in view.spec.anchors
-        }
+        distances = {m: fit_and_match(view, m, train, held_out, fold, spent)[0] for m in view.spec.anchors}
         for subset, sigma in itertools.product(subsets, fusion.SIGMA_GRID):
             fused = fusion.fuse({m: distances[m] for m in subset}, side.r, sigma, view.spec.options.normalise)
             result = side.score(fused)
@@ -257,22 +292,32 @@ def name_of(subset: Sequence[Fraction]) -> str:
     return "+".join(map(str, subset))
 
 
-def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, device: str) -> Outcome:
-    """Run one cell: fit per anchor, match, fuse, score."""
+def evaluate(
+    cell: Cell,
+    spec: MethodSpec,
+    data: Data,
+    cache: Cache,
+    device: str = "cpu",
+    weights: Path | None = None,
+    workspace: Path | None = None,
+) -> Outcome:
+    """Run one cell: fit per anchor, match, fuse, score.
+
+    weights: the folder of weights files.  workspace: a folder of the cell's own for checkpoints.
+    """
     split = make_split(data.identities, cell.split, cell.seed, data.spec.options.split_file)
     ratios = models(spec, data.low_resolution)
-    view = View(data, spec, cache, cell.seed, cell.split)
+    means = Means(cell.profile, device, weights, cell.weights, workspace)
+    view = View(data, spec, cache, cell.seed, cell.split, means)
     cost: dict[str, float] = {}
     start = time.perf_counter()
     for m in ratios:
         view.fit_frontend(m, split.train)
     cost["frontend_seconds"] = time.perf_counter() - start
-    distances = {
-        m: fit_and_match(
-            view, m, split.train, split.test, model_seed(cell.seed, cell.split, m), cell.profile, device, cost
-        )
-        for m in ratios
-    }
+    distances, trained = {}, {}
+    for m in ratios:
+        distances[m], method = fit_and_match(view, m, split.train, split.test, 0, cost)
+        trained[m] = training_of(view.frontends[m][0], method)
     side = test_side(view, split.test, data.spec.options.gallery_draws)
     record: dict[str, Any] = {
         "protocol": PROTOCOL,
@@ -289,10 +334,21 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, device: str
         anchored = data.low_resolution and spec.method.attributes.get("anchored", True)
         record["fusion"] = "identity" if anchored else "none"
     else:
-        fused = fuse_subsets(record, view, {m: d for m, d in distances.items() if m}, side, split, cell, device, cost)
+        fused = fuse_subsets(record, view, {m: d for m, d in distances.items() if m}, side, split, cost)
     record |= side.score(fused)
+    for name in ("initialisation", "curves"):
+        if found := {str(m) if m else "all": t[name] for m, t in trained.items() if t[name]}:
+            record[name] = found
     record["cost"] = {k: round(v, 4) for k, v in cost.items()}
     return Outcome(record, {str(m) if m else "all": d for m, d in distances.items()})
+
+
+def training_of(*parts: Trained | None) -> dict[str, dict[str, Any]]:
+    """What fitted plug-ins say of their training, by name: ``initialisation`` and ``curves``, those that have any."""
+    return {
+        name: {part.name: found for part in parts if part and (found := getattr(part, f"{name}_", None))}
+        for name in ("initialisation", "curves")
+    }
 
 
 def fuse_subsets(
@@ -301,18 +357,19 @@ def fuse_subsets(
     distances: Mapping[Fraction, np.ndarray],
     side: TestSide,
     split: Split,
-    cell: Cell,
-    device: str,
     cost: dict[str, float],
 ) -> np.ndarray:
     """Score every subset of the anchors into the record; returns the fused distances of all of them."""
     options = view.spec.options
     subsets = subsets_of(tuple(distances))
     several = [s for s in subsets if len(s) > 1]
-    if options.sigma == "auto" and several:
-        sigmas = cross_validated_sigmas(view, several, split, cell.profile, device, cost)
+    rule = view.spec.build().sigma_rule(view.means.profile)
+    if options.sigma != "auto":
+        rule = SigmaRule(fixed=float(options.sigma))
+    if rule.fixed is None and several:
+        sigmas = cross_validated_sigmas(view, several, split, rule, cost)
     else:
-        sigmas = {s: 1.0 if options.sigma == "auto" else float(options.sigma) for s in several}
+        sigmas = dict.fromkeys(several, rule.fixed or 1.0)
     record["fusion"] = "weighted"
     record["sigma"] = {name_of(s): sigma for s, sigma in sigmas.items()}
     record["subsets"] = {}

@@ -11,13 +11,16 @@ from sklearn.base import clone
 
 from bench.base import Method, Train
 from bench.cache import Cache
-from bench.cell import View, checked, model_seed, models
+from bench.cell import Means, View, checked, model_seed, models
 from bench.data import load, one_line
 from bench.errors import BenchError, NotApplicable
 from bench.images import Images
 from bench.protocol import make_split
 from bench.registry import registry
 from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
+
+PROFILE = "smoke"
+"""The training schedule that the contract is checked with: it takes seconds and needs no weights."""
 
 
 class Broken(Exception):
@@ -52,8 +55,9 @@ def check_method(text: str) -> Iterator[tuple[str, str | None]]:
     UsageError for an unknown method; NotApplicable, with its reason, for one that cannot run here.
     """
     spec = runnable_spec(text)
-    if reason := spec.build().available():
-        raise NotApplicable(f"{text} cannot run here: {reason}")
+    for part in (spec.build_frontend(), spec.build()):
+        if part and (reason := part.available(None, PROFILE)):
+            raise NotApplicable(f"{text} cannot run here: {reason}")
     with tempfile.TemporaryDirectory() as folder:
         case = Case(spec, Cache(Path(folder)))
         clauses: list[tuple[str, Callable[[], None]]] = [
@@ -84,7 +88,7 @@ class Case:
         self.data = load(embedded_dataset(spec), None, 0, cache)
         self.split = make_split(self.data.identities, 0, 0)
         self.ratio = models(spec, self.data.low_resolution)[0]
-        self.view = View(self.data, spec, cache, 0, 0)
+        self.view = View(self.data, spec, cache, 0, 0, Means(PROFILE))
         self.view.fit_frontend(self.ratio, self.split.train)
         images = self.view.images
         synthetic = images("shrunk", self.ratio, self.split.train) if self.ratio else None
@@ -94,7 +98,7 @@ class Case:
             synthetic,
             self.ratio,
             model_seed(0, 0, self.ratio),
-            "smoke",
+            PROFILE,
             "cpu",
         )
         self.probe = images("probe", self.ratio, self.split.test)

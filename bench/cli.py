@@ -80,6 +80,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="processes (default: all cores); the results do not depend on it",
     )
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for methods that use a GPU")
+    run.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of the weights files that networks start from (default: BENCH_WEIGHTS)",
+    )
     run.add_argument("--dry-run", action="store_true", help="only say what would be run, and for how long")
     run.add_argument("--force", action="store_true", help="compute finished and stale cells anew")
     add_data(run)
@@ -222,6 +228,7 @@ def make_settings(options: argparse.Namespace) -> "Settings":
     from bench import runner
     from bench.cache import Cache, cache_folder
     from bench.store import Store
+    from bench.weights import weights_folder
 
     return runner.Settings(
         store=Store(options.results),
@@ -235,6 +242,7 @@ def make_settings(options: argparse.Namespace) -> "Settings":
         jobs=options.jobs,
         device=runner.resolve_device(options.device),
         force=options.force,
+        weights=weights_folder(options.weights),
     )
 
 

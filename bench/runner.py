@@ -1,8 +1,10 @@
 """Which cells a run consists of, and running them: in parallel, resumable, each failure its own."""
 
 import fnmatch
+import hashlib
 import os
 import re
+import shutil
 import signal
 import statistics
 import sys
@@ -10,7 +12,9 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from bench.cache import Cache
-from bench.cell import Cell, View, evaluate, models
+from bench.cell import Cell, Means, View, evaluate, models
 from bench.data import Data, load, one_line
 from bench.errors import BenchError, DataError, NotApplicable, UsageError
 from bench.images import share
@@ -30,6 +34,7 @@ from bench.provenance import code_hash, environment, peak_memory, reset_peak_mem
 from bench.registry import registry
 from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec, split_text
 from bench.store import Store
+from bench.weights import sha256
 
 Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
 PROFILES = ("smoke", "quick", "paper")
@@ -37,7 +42,10 @@ PROFILES = ("smoke", "quick", "paper")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked for, as on the command line.  Empty methods or datasets: all of them."""
+    """What a run is asked for, as on the command line.  Empty methods or datasets: all of them.
+
+    weights: the folder of weights files that networks start from, None where there is none.
+    """
 
     store: Store
     cache: Cache
@@ -50,6 +58,7 @@ class Settings:
     jobs: int = 1
     device: str = "cpu"
     force: bool = False
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ def plan(settings: Settings) -> Plan:
         for method, method_named in methods:
             try:
                 check_applicable(method, spec)
-                reason = method.build().available()
+                reason = unavailable(method, settings)
             except NotApplicable:
                 if named and method_named:
                     raise
@@ -147,9 +156,36 @@ def resolve(parse: Callable[[str], Spec], texts: dict[str, bool], result: Plan) 
     return specs
 
 
+def unavailable(method: MethodSpec, settings: Settings) -> str | None:
+    """Why the method or its front-end cannot run here, None when both can."""
+    parts = (method.build_frontend(), method.build())
+    return next((r for part in parts if part and (r := part.available(settings.weights, settings.profile))), None)
+
+
+def has_profiles(method: MethodSpec) -> bool:
+    """Whether the training schedule matters to the method or its front-end."""
+    return any(part and part.attributes.get("profiles") for part in (method.method, method.frontend))
+
+
 def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) -> Cell:
-    profile = settings.profile if method.method.attributes.get("profiles") else "paper"
-    return Cell(method.text, data.spec.identity, split, settings.seed, profile, data.sha256)
+    profile = settings.profile if has_profiles(method) else "paper"
+    initial = initial_weights(method, settings.weights, settings.profile)
+    return Cell(method.text, data.spec.identity, split, settings.seed, profile, data.sha256, initial)
+
+
+def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> str:
+    """Hash of all the weights files that a method and its front-end start from; empty where there are none."""
+    parts = (method.build_frontend(), method.build())
+    files = [path for part in parts if part for path in part.initial_weights(weights, profile)]
+    if not files:
+        return ""
+    return hashlib.sha256("\n".join(file_sha256(path, path.stat().st_mtime_ns) for path in files).encode()).hexdigest()
+
+
+@cache
+def file_sha256(path: Path, changed: int) -> str:
+    """SHA-256 of a file, read once for each time that it was changed."""
+    return sha256(path)
 
 
 def code_of(method: MethodSpec, dataset: DatasetSpec) -> str:
@@ -201,13 +237,18 @@ def run_locked(task: Task, settings: Settings) -> Done:
     store, cell = settings.store, task.cell
     if not settings.force and (found := store.get(cell)):
         return Done(task, 0.0, found.record["cmc"][0])
-    threads = max(1, (os.cpu_count() or 1) // settings.jobs) if task.method.method.attributes.get("profiles") else 1
+    trained = has_profiles(task.method)
+    threads = max(1, (os.cpu_count() or 1) // settings.jobs) if trained else 1
     reset_peak_memory()
     start = time.perf_counter()
-    provenance = {"code": code_of(task.method, task.data.spec), "environment": environment(), "threads": threads}
+    code = code_of(task.method, task.data.spec)
+    provenance = {"code": code, "environment": environment(), "threads": threads}
+    workspace = store.workspace(cell, code)
     try:
-        with threadpool_limits(threads):
-            outcome = evaluate(cell, task.method, task.data, settings.cache, settings.device)
+        with threadpool_limits(threads), torch_threads(threads if trained else None):
+            outcome = evaluate(
+                cell, task.method, task.data, settings.cache, settings.device, settings.weights, workspace
+            )
     except Exception as error:  # whatever a plug-in raises is this cell's failure and no other's
         message = str(error) if isinstance(error, BenchError) else one_line(error)
         store.put_failure(cell, {"error": message, "traceback": traceback.format_exc(), **provenance})
@@ -215,7 +256,24 @@ def run_locked(task: Task, settings: Settings) -> Done:
     seconds = time.perf_counter() - start
     cost = {**outcome.record["cost"], "total_seconds": round(seconds, 4), "peak_memory_mib": round(peak_memory(), 1)}
     store.put(cell, {**outcome.record, "cost": cost, **provenance}, outcome.distances)
+    shutil.rmtree(workspace, ignore_errors=True)
     return Done(task, seconds, outcome.record["cmc"][0])
+
+
+@contextmanager
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """Let torch compute on so many threads, and on as many as before at the end; None leaves it alone, not imported."""
+    if threads is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def prepare(tasks: Sequence[Task], settings: Settings) -> None:
@@ -229,7 +287,8 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
         extractors = task.method.build().extractors()
         if not extractors or (frontend and frontend.attributes.get("learns")):
             continue
-        view = View(task.data, task.method, settings.cache, settings.seed, 0)
+        means = Means(task.cell.profile, settings.device, settings.weights, task.cell.weights)
+        view = View(task.data, task.method, settings.cache, settings.seed, 0, means)
         for ratio in models(task.method, task.data.low_resolution):
             view.fit_frontend(ratio, task.data.identity[:0])
             sides = ["gallery", "probe", *(["shrunk"] if task.method.options.synthetic_lr else [])]

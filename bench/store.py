@@ -50,6 +50,10 @@ class Store:
     def distances_path(self, cell: Cell) -> Path:
         return self.folder / "distances" / f"{cell.key}.npz"
 
+    def workspace(self, cell: Cell, code: str) -> Path:
+        """Folder for checkpoints of a cell while it is computed.  code: hash of its code, so that none is mixed."""
+        return self.folder / "distances" / "checkpoints" / f"{cell.key}-{code}"
+
     def lock(self, cell: Cell) -> FileLock:
         """Held while a cell is computed, so that two runs on one store never compute the same cell."""
         folder = self.folder / "distances" / "locks"

@@ -26,9 +26,10 @@ class Output(NamedTuple):
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The tests share one cache and leave the user's alone; real data is named by a test, never found by accident."""
     folder = tmp_path_factory.mktemp("cache")
-    before = {name: os.environ.get(name) for name in ("BENCH_CACHE", "BENCH_DATA")}
+    before = {name: os.environ.get(name) for name in ("BENCH_CACHE", "BENCH_DATA", "BENCH_WEIGHTS")}
     os.environ["BENCH_CACHE"] = str(folder)
     os.environ.pop("BENCH_DATA", None)
+    os.environ.pop("BENCH_WEIGHTS", None)
     pytest.data_root = before["BENCH_DATA"]  # type: ignore[attr-defined]
     yield folder
     for name, value in before.items():

@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import provenance
-from bench.base import FrontEnd, Method
+from bench.base import FrontEnd, Method, SigmaRule
 from bench.cache import Cache
 from bench.cell import Cell, View, evaluate, models
 from bench.data import Data, load
@@ -24,6 +23,8 @@ from bench.spec import ANCHORS, DatasetOptions, MethodOptions, MethodSpec, datas
 SIZE = (16, 6)
 FITS: list = []
 """Every `Train` that a toy method was fitted on, in order."""
+TOLD: list = []
+"""The `Upscaling` of each front-end that says what its training was."""
 LEARNT: list = []
 """What each learning front-end was fitted on: (ratio, images, seed)."""
 
@@ -86,9 +87,9 @@ class Marring(Plain):
     name = "marring"
     ratio_dependent = True
 
-    def fit(self, images: Sequence[np.ndarray], size, ratio, seed) -> "Marring":
-        assert len(images) == 0
-        self.ratio_ = ratio
+    def fit(self, train) -> "Marring":
+        assert len(train.images) == 0
+        self.ratio_ = train.ratio
         return self
 
     def upscale(self, images, size) -> np.ndarray:
@@ -101,13 +102,42 @@ class Learner(Plain):
     name = "learner"
     learns = True
 
-    def fit(self, images, size, ratio, seed) -> "Learner":
-        LEARNT.append((ratio, list(images), seed))
-        self.offset_ = int(np.mean([i.mean() for i in images])) // ratio.denominator
+    def fit(self, train) -> "Learner":
+        LEARNT.append((train.ratio, list(train.images), train.seed))
+        self.offset_ = int(np.mean([i.mean() for i in train.images])) // train.ratio.denominator
         return self
 
     def upscale(self, images, size) -> np.ndarray:
         return (resize_all(images, size) // 2 + self.offset_ // 2).astype(np.uint8)
+
+
+class Coach(Learner):
+    """A learning front-end that says what its training was."""
+
+    name = "coach"
+    profiles = True
+
+    def fit(self, train) -> "Coach":
+        TOLD.append(train)
+        self.initialisation_ = "a guess"
+        return super().fit(train)
+
+
+class Pupil(Pixels):
+    """Trained without sigma's folds, from a file; keeps a note in its workspace."""
+
+    name = "pupil"
+    ratio_dependent = True
+    profiles = True
+
+    def sigma_rule(self, profile) -> SigmaRule:
+        return SigmaRule(fixed=0.25) if profile == "quick" else SigmaRule(folds=4, held_out=1)
+
+    def fit(self, train) -> "Pupil":
+        train.workspace.mkdir(parents=True)
+        self.initialisation_ = f"{train.weights.name}, {train.profile}"
+        self.curves_ = {"loss": [2.0, 1.0]}
+        return super().fit(train)
 
 
 def marred(images: np.ndarray, ratio: Fraction) -> np.ndarray:
@@ -152,6 +182,7 @@ def two_shots(cache) -> Data:
 def forget() -> None:
     FITS.clear()
     LEARNT.clear()
+    TOLD.clear()
 
 
 def run(method: MethodSpec, data: Data, cache: Cache, split: int = 0):
@@ -469,3 +500,42 @@ class TestCodeHash:
             ("methods.other", "methods.toy")
         )
         assert provenance.code_hash(("methods.other",)) != provenance.code_hash(("methods.toy",))
+
+
+class TestTrained:
+    def run(self, data, cache, folder, profile, frontend=Coach):
+        method = spec(Pupil, frontend)
+        cell = Cell(method.text, data.spec.text, 0, 0, profile, data.sha256, "w" * 64)
+        return evaluate(cell, method, data, cache, "cpu", folder / "weights", folder / "work")
+
+    def test_the_record_names_initialisation_and_curves_of_each_anchor(self, data, cache, tmp_path) -> None:
+        record = self.run(data, cache, tmp_path, "quick").record
+        told = {"coach": "a guess", "pupil": "weights, quick"}
+        assert record["initialisation"] == {"1/2": told, "1/3": told, "1/4": told}
+        assert record["curves"]["1/4"] == {"pupil": {"loss": [2.0, 1.0]}}
+        plain = run(spec(Pixels), data, cache).record
+        assert not {"initialisation", "curves"} & set(plain)
+
+    def test_sigma_follows_the_methods_rule(self, data, cache, tmp_path) -> None:
+        fixed = self.run(data, cache, tmp_path / "a", "quick").record
+        assert set(fixed["sigma"].values()) == {0.25}
+        assert len(FITS) == 3
+        FITS.clear()
+        chosen = self.run(data, cache, tmp_path / "b", "paper").record
+        assert len(FITS) == 6, "three anchors, and once more on all but one of four parts of the training people"
+        assert [len(set(t.probe.identity)) for t in FITS] == [12, 12, 12, 9, 9, 9]
+        assert set(chosen["sigma"].values()) <= set(SIGMA_GRID)
+
+    def test_every_model_has_a_workspace_of_its_own(self, data, cache, tmp_path) -> None:
+        self.run(data, cache, tmp_path, "paper")
+        folders = [t.workspace for t in FITS]
+        assert len(set(folders)) == 6
+        assert {f.parent for f in folders} == {tmp_path / "work"}
+
+    def test_a_frontend_is_told_all_and_its_workspace_is_named_by_all(self, data, cache, tmp_path) -> None:
+        self.run(data, cache, tmp_path / "a", "quick")
+        self.run(data, cache, tmp_path / "b", "paper")
+        told = [(t.ratio, t.size, t.profile, t.device, t.weights.name) for t in TOLD]
+        assert told == [(m, SIZE, p, "cpu", "weights") for p in ("quick", "paper") for m in ANCHORS]
+        assert len({t.workspace for t in TOLD}) == 6
+        assert all(cache.folder in t.workspace.parents for t in TOLD)

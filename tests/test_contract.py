@@ -3,12 +3,13 @@
 import ast
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.base import Dataset, FrontEnd, Method
+from bench.base import Dataset, FrontEnd, Method, Upscaling
 from bench.check import check_method
 from bench.registry import registry
 from bench.spec import dataset_spec, method_names
@@ -35,6 +36,8 @@ def test_frontend_gives_uint8_images_of_the_size_asked_for(name: str) -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in ((64, 24), (43, 16), (32, 12), (1, 1))]
     frontend = registry().get("frontend", name).load()()
+    if frontend.ratio_dependent or frontend.learns:
+        frontend.fit(Upscaling(images, (128, 48), Fraction(1, 3), profile="smoke"))
     out = frontend.upscale(images, (128, 48))
     assert out.shape == (4, 128, 48, 3)
     assert out.dtype == np.uint8

@@ -1,0 +1,117 @@
+"""What a run consists of where weights and training schedules matter."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import runner
+from bench.base import Method
+from bench.cache import Cache
+from bench.data import load
+from bench.errors import UsageError
+from bench.registry import Registry, registry
+from bench.spec import dataset_spec, method_spec
+from bench.store import Store
+from tests.test_cell import Plain, plugin
+
+SMALL = "synthetic[identities=24]"
+
+
+class Starter(Method):
+    """Starts from start.mat, but in the smoke profile."""
+
+    name = "starter"
+    profiles = True
+    scales = "own"
+
+    def available(self, weights, profile) -> str | None:
+        return None if profile == "smoke" or self.initial_weights(weights, profile) else "there is no start.mat"
+
+    def initial_weights(self, weights, profile) -> list[Path]:
+        return [] if profile == "smoke" or weights is None else list(weights.glob("start.mat"))
+
+
+class Trainee(Plain):
+    name = "trainee"
+    learns = True
+    profiles = True
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch) -> runner.Settings:
+    found = registry()
+    ours = [replace(plugin(k, c), module=__name__) for k, c in (("method", Starter), ("frontend", Trainee))]
+    added = Registry((*found.plugins, *ours), ())
+    for module in ("runner", "spec"):
+        monkeypatch.setattr(f"bench.{module}.registry", lambda: added)
+    return runner.Settings(Store(tmp_path / "store"), Cache(tmp_path / "cache"), None, datasets=[SMALL], splits=[0])
+
+
+def with_weights(settings: runner.Settings, content: bytes, folder: Path) -> runner.Settings:
+    folder.mkdir()
+    (folder / "start.mat").write_bytes(content)
+    return replace(settings, weights=folder)
+
+
+def test_missing_weights_are_a_reason(settings) -> None:
+    skipped = runner.plan(replace(settings, methods=["start*", "bicubic+xqda"])).skipped
+    assert skipped == [f"starter on {SMALL}: there is no start.mat"]
+    with pytest.raises(UsageError, match=r"^starter cannot run here: there is no start\.mat$"):
+        runner.plan(replace(settings, methods=["starter"]))
+    assert len(runner.plan(replace(settings, methods=["starter"], profile="smoke")).tasks) == 1
+
+
+def test_a_cell_names_its_initial_weights_by_content(settings, tmp_path) -> None:
+    def cells(settings) -> list:
+        return [task.cell for task in runner.plan(replace(settings, methods=["starter", "bicubic+xqda"])).tasks]
+
+    first, plain = cells(with_weights(settings, b"one", tmp_path / "a"))
+    same, _ = cells(with_weights(settings, b"one", tmp_path / "b"))
+    other, plain_again = cells(with_weights(settings, b"two", tmp_path / "c"))
+    assert len(first.weights) == 64
+    assert first == same
+    assert first.key != other.key
+    assert plain == plain_again
+    assert plain.weights == ""
+
+
+def test_a_frontends_training_schedule_names_the_cell(settings) -> None:
+    data = load(dataset_spec(SMALL), None, 0, settings.cache)
+    profiles = [
+        runner.make_cell(method_spec(name), data, 0, settings).profile for name in ("trainee+xqda", "bicubic+xqda")
+    ]
+    assert profiles == ["quick", "paper"]
+
+
+def test_torch_computes_on_the_threads_of_the_harness() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    with runner.torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_checkpoints_go_when_the_cell_is_stored(settings, monkeypatch) -> None:
+    (task,) = runner.plan(replace(settings, methods=["bicubic+xqda"])).tasks
+    seen = []
+
+    def evaluate(*arguments):
+        workspace = arguments[-1]
+        workspace.mkdir(parents=True)
+        seen.append(workspace)
+        return original(*arguments)
+
+    original = runner.evaluate
+    monkeypatch.setattr(runner, "evaluate", evaluate)
+    assert runner.run_task(task, settings, wait=True).error is None
+    assert task.cell.key in seen[0].name
+    assert not seen[0].exists()
+    assert seen[0].parent == settings.store.folder / "distances" / "checkpoints"
+
+
+def test_weights_that_are_no_folder_are_one_line(bench, tmp_path) -> None:
+    output = bench("run", "-m", "bicubic+xqda", "-d", SMALL, "--weights", tmp_path / "none", "--results", tmp_path)
+    assert output.code == 3
+    assert output.err.startswith("bench: the weights folder")
+    assert output.err.count("\n") == 1
