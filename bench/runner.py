@@ -245,7 +245,8 @@ def run_locked(task: Task, settings: Settings) -> Done:
     provenance = {"code": code, "environment": environment(), "threads": threads}
     workspace = store.workspace(cell, code)
     try:
-        with threadpool_limits(threads), torch_threads(threads if trained else None):
+        # BLAS gets one thread even where torch gets several: its threads and those of other processes fight for cores.
+        with threadpool_limits(1, user_api="blas" if trained else None), torch_threads(threads if trained else None):
             outcome = evaluate(
                 cell, task.method, task.data, settings.cache, settings.device, settings.weights, workspace
             )
