@@ -4,6 +4,7 @@ Layers, sizes and initial values are those of the release (`Cysu/dgd_person_reid
 with ``/`` as ``.``.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Literal
@@ -166,16 +167,26 @@ def centre(images: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def extract(network: DGD, images: np.ndarray, compute: Compute, batch: int = 32) -> np.ndarray:
-    """Features (n, 256), float32, of the centres of uint8 RGB images (n, 160, 72, 3); the network is left as it is."""
+def extract(
+    network: DGD,
+    images: np.ndarray,
+    compute: Compute,
+    prepare: Callable[[Tensor], Tensor] | None = None,
+    batch: int = 32,
+) -> np.ndarray:
+    """Features (n, 256), float32, of uint8 RGB images (n, 160, 72, 3); the network is left as it is.
+
+    prepare: what brings RGB in [0, 1], float (n, 3, 160, 72), to 144x56 on the network's device; by default the centre.
+    """
     folded = network.folded()
     features = []
     with compute.active():
         compute.place(folded)
         for start in range(0, len(images), batch):
-            sent = compute.send({"x": normalise(as_tensor(centre(images[start : start + batch])))})
+            part = images[start : start + batch]
+            rgb = compute.send({"rgb": as_tensor(part if prepare else centre(part))})["rgb"]
             with compute.autocast():
-                features.append(folded.features(sent["x"]).float().cpu())
+                features.append(folded.features(normalise(prepare(rgb) if prepare else rgb)).float().cpu())
     return torch.cat(features).numpy()
 
 
