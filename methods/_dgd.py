@@ -4,15 +4,19 @@ Layers, sizes and initial values are those of the release (`Cysu/dgd_person_reid
 with ``/`` as ``.``.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from bench.errors import BenchError
+from bench.training import Compute
 from bench.weights import load_weights, read_weights
 
 INPUT = (144, 56)  # height and width in pixels, the centre (in training: a crop) of RESIZED
@@ -149,6 +153,49 @@ class DGD(_Units):
             layer.weight, layer.bias = fuse(layer.weight, layer.bias, *moments)
             setattr(parent, name.rpartition(".")[2], nn.Identity())
         return copy
+
+
+def as_tensor(images: np.ndarray) -> Tensor:
+    """uint8 RGB images (n, h, w, 3) as float (n, 3, h, w) in [0, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous() / 255
+
+
+def centre(images: np.ndarray) -> np.ndarray:
+    """The INPUT-sized centre of RESIZED images, (n, 160, 72, ...) to (n, 144, 56, ...)."""
+    top, left = ((a - b) // 2 for a, b in zip(RESIZED, INPUT, strict=True))
+    return images[:, top : top + INPUT[0], left : left + INPUT[1]]
+
+
+@torch.no_grad()
+def extract(
+    network: DGD,
+    images: np.ndarray,
+    compute: Compute,
+    prepare: Callable[[Tensor], Tensor] | None = None,
+    batch: int = 32,
+) -> np.ndarray:
+    """Features (n, 256), float32, of uint8 RGB images (n, 160, 72, 3); the network is left as it is.
+
+    prepare: what brings RGB in [0, 1], float (n, 3, 160, 72), to 144x56 on the network's device; by default the centre.
+    """
+    folded = network.folded()
+    features = []
+    with compute.active():
+        compute.place(folded)
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch]
+            rgb = compute.send({"rgb": as_tensor(part if prepare else centre(part))})["rgb"]
+            with compute.autocast():
+                features.append(folded.features(normalise(prepare(rgb) if prepare else rgb)).float().cpu())
+    return torch.cat(features).numpy()
+
+
+def best_precision(wanted: str, device: str) -> Literal["float32", "bfloat16"]:
+    """``auto``: bfloat16 on a GPU and on a CPU that has instructions for it (others are far slower), else float32."""
+    if wanted == "auto":
+        fast = device != "cpu" or getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+        return "bfloat16" if fast else "float32"
+    return "bfloat16" if wanted == "bfloat16" else "float32"
 
 
 def load_dgd(model: DGD, path: Path) -> None:

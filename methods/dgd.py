@@ -1,0 +1,157 @@
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt
+from scipy.spatial.distance import cdist
+from torch.nn.functional import cross_entropy
+
+from bench.base import Method, SigmaRule, Train
+from bench.errors import DataError
+from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
+from bench.weights import find_weights, sha256
+from methods._dgd import (
+    DGD,
+    INPUT,
+    RESIZED,
+    as_tensor,
+    best_precision,
+    extract,
+    load_dgd,
+    normalise,
+)
+
+if TYPE_CHECKING:
+    from bench.images import Images
+
+STEPS = {"smoke": 4, "quick": 150, "paper": 500}
+ACCUMULATE = {"smoke": 1, "quick": 1, "paper": 2}
+CHECKPOINT_EVERY = 25  # updates
+SMOKE_WIDTH = 1 / 8
+WEIGHTS = "dgd_market1501.safetensors"
+TRAINED_SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
+
+
+class Person(Method):
+    """DGD (Xiao et al., CVPR 2016) with plain dropout, pre-trained on Market-1501, fine-tuned on each split.
+
+    One softmax over the training people for high-resolution images and low-resolution images behind the front-end:
+    random 144x56 crop of 160x72, mirrored half the time.  Images are matched by the Euclidean distance of fc7 after
+    batch normalisation, before ReLU, of their centre crops.  Solver of the release's fine-tuning: SGD, base rate `lr`
+    falling as (1 - t / steps)^0.5, biases at twice the rate; no weight decay on biases and norms.  The three anchors
+    of a front-end that does not know its ratio differ in their seed only.
+
+    scratch: start from random weights.  steps: updates; by default of the profile: smoke 4, quick 150, paper 500.  0
+    takes the pre-trained network as it is.
+    batch: images of each resolution in a batch (smoke: 8 at most).  accumulate: batches an update; by default 1, in the
+    paper profile 2.
+    lr, momentum, weight_decay, dropout: as named.
+    precision: ``auto`` is bfloat16 on a GPU and on a CPU with instructions for it, else float32.
+    The smoke profile trains a network of an eighth of the width from scratch.
+    """
+
+    name = "dgd"
+    input_size = (160, 72)
+    ratio_dependent = True
+    profiles = True
+    note = "started from Market-1501 unless its name says scratch or its profile is smoke (a narrow network)"
+
+    def __init__(
+        self,
+        scratch: bool = False,
+        steps: Annotated[int, Ge(0)] | None = None,
+        batch: Annotated[int, Ge(1)] = 20,
+        accumulate: Annotated[int, Ge(1)] | None = None,
+        lr: Annotated[float, Gt(0)] = 0.01,
+        momentum: Annotated[float, Ge(0)] = 0.9,
+        weight_decay: Annotated[float, Ge(0)] = 5e-4,
+        dropout: Annotated[float, Ge(0)] = 0.5,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    ):
+        self.scratch = scratch
+        self.steps = steps
+        self.batch = batch
+        self.accumulate = accumulate
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.precision = precision
+
+    def available(self, weights: Path | None, profile: str) -> str | None:
+        if self._random(profile) or self.initial_weights(weights, profile):
+            return None
+        where = f"is not below {weights}" if weights else "needs a folder of weights (--weights or BENCH_WEIGHTS)"
+        return f"{WEIGHTS}, which DGD starts from, {where}; {self.name}[scratch] trains without"
+
+    def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
+        path = find_weights(WEIGHTS, weights) if weights and not self._random(profile) else None
+        return [path] if path else []
+
+    def sigma_rule(self, profile: str) -> SigmaRule:
+        return TRAINED_SIGMA[profile]
+
+    def _random(self, profile: str) -> bool:
+        return self.scratch or profile == "smoke"
+
+    def fit(self, train: Train) -> "Person":
+        people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
+        self.network_ = self._start(train, len(people))
+        steps = STEPS[train.profile] if self.steps is None else self.steps
+        self.compute_ = Compute(train.device, best_precision(self.precision, train.device), channels_last=True)
+        self.curves_ = self._train(train, labels, steps) if steps else None
+        self.network_.eval()
+        return self
+
+    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
+        return cdist(*(extract(self.network_, images.array(), self.compute_) for images in (probe, gallery)))
+
+    def _start(self, train: Train, people: int) -> DGD:
+        """The network before training; says in `initialisation_` where it comes from."""
+        width = SMOKE_WIDTH if train.profile == "smoke" else 1.0
+        with seeded(train.seed):
+            network = DGD(people, width, self.dropout)
+        self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
+        if not self._random(train.profile):
+            if reason := self.available(train.weights, train.profile):
+                raise DataError(reason)
+            (path,) = self.initial_weights(train.weights, train.profile)
+            load_dgd(network, path)
+            self.initialisation_ = f"{path.name} sha256 {sha256(path)[:12]}, fc8 new"
+        return network
+
+    def _train(self, given: Train, labels: np.ndarray, steps: int) -> Curves:
+        sides = (given.gallery.array(), given.probe.array())
+        targets = np.split(labels, [len(sides[0])])
+        size = min(self.batch, 8) if given.profile == "smoke" else self.batch
+
+        def batches(i: int) -> dict[str, torch.Tensor]:
+            """`batch` random images of each side, cropped and mirrored at random."""
+            rng = np.random.default_rng([given.seed, i])
+            crops, people = [], []
+            for images, persons in zip(sides, targets, strict=True):
+                for k in rng.integers(len(images), size=size):
+                    top, left = (int(rng.integers(a - b + 1)) for a, b in zip(RESIZED, INPUT, strict=True))
+                    crop = images[k, top : top + INPUT[0], left : left + INPUT[1]]
+                    crops.append(crop[:, ::-1] if rng.integers(2) else crop)
+                    people.append(persons[k])
+            return {"images": normalise(as_tensor(np.stack(crops))), "people": torch.tensor(people)}
+
+        def loss(network: DGD, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            return {"total": cross_entropy(network(batch["images"]).float(), batch["people"])}
+
+        groups = parameter_groups(self.network_, "dgd", self.lr, self.weight_decay, bias_lr=2.0)
+        return train(
+            self.network_,
+            batches,
+            loss,
+            torch.optim.SGD(groups, momentum=self.momentum),
+            poly(steps),
+            steps,
+            compute=self.compute_,
+            accumulate=self.accumulate or ACCUMULATE[given.profile],
+            seed=given.seed,
+            checkpoint=given.workspace and given.workspace / "dgd.pt",
+            checkpoint_every=CHECKPOINT_EVERY,
+        )

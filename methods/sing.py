@@ -1,0 +1,256 @@
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt
+from scipy.spatial.distance import cdist
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from bench.base import Method, SigmaRule, Train
+from bench.errors import BenchError, DataError
+from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
+from bench.weights import find_weights, sha256
+from methods._dgd import DGD, as_tensor, best_precision, centre, extract, load_dgd, normalise
+from methods._srcnn import SRCNN, load_srcnn
+
+if TYPE_CHECKING:
+    from bench.images import Images
+
+STEPS = {"smoke": 4, "quick": 200, "paper": 1000}
+ACCUMULATE = {"smoke": 1, "quick": 1, "paper": 2}
+CHECKPOINT_EVERY = 25  # updates
+SMOKE_WIDTH = 1 / 8
+DGD_FILE = "dgd_market1501.safetensors"
+SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
+AUTHOR_SR_LR = (1e-8, 1e-9)  # of conv1 and conv2, of conv3 and all biases, as multiples of `lr`
+
+Batch = dict[str, Tensor]
+
+
+class Network(nn.Module):
+    """F_sr and F_fe: SRCNN with valid convolutions on low-resolution images, then one DGD for all streams."""
+
+    def __init__(self, identities: int, width: float, dropout: float, colour: str):
+        super().__init__()
+        self.sr = SRCNN("valid", width).pass_through() if width < 1 else SRCNN("valid")
+        self.reid = DGD(identities, width, dropout)
+        self.colour = colour
+
+    def enhance(self, rgb: Tensor) -> Tensor:
+        """F_sr: RGB in [0, 1], float (n, 3, 160, 72), to (n, 3, 144, 56), clamped to [0, 1]."""
+        if self.colour == "y":
+            return self.sr.enhance(rgb)
+        return torch.stack([self.sr(rgb[:, c : c + 1])[:, 0] for c in range(3)], dim=1).float().clamp(0, 1)
+
+    def forward(self, hr: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+        """Softmax scores of the HR images and of the super-resolved `low`, in one pass; and the latter as images.
+
+        One pass: batch normalisation then has the same statistics for all streams.
+        """
+        enhanced = self.enhance(low)
+        return self.reid(normalise(torch.cat([hr, enhanced]))), enhanced
+
+
+class SING(Method):
+    """SING (Jiao et al., AAAI 2018): super-resolution and re-identification trained as one network.
+
+    L = L_reid + alpha L_sr (Eq. 5).  L_reid is the sum over three streams, HR, synthetic LR after SR and genuine LR
+    after SR, of each stream's mean softmax loss, one classifier for all (Eq. 3); L_sr is the squared error of the
+    super-resolved synthetic LR image against its HR image (Eq. 2).  Matching: L2 between F_fe(F_sr(probe)) and
+    F_fe(gallery) (Eq. 1).  F_sr is SRCNN from ImageNet weights of the anchor's ratio; F_fe is DGD from Market-1501.
+
+    alpha: weight of L_sr.
+    sr_range: largest grey level in L_sr, ``1`` or ``255``.  sr_reduction: ``sum`` over pixels and channels, mean over
+    images, as Eq. 2; ``half``, half of that (the author's); ``mean`` over pixels too.
+    sr_scale: L_sr is multiplied by this before alpha, so that the sum over 24,192 values and the softmax losses are of
+    one order of magnitude.
+    sr_lr: learning rate of SRCNN's conv1 and conv2, a tenth of it for conv3 and all biases.  The default lets both
+    terms move the SR network; rates a hundred times as large make it diverge.
+    colour: SR of ``y`` alone, Cb and Cr passed through, or of each of ``rgb``.
+    pairing: genuine LR images drawn ``independent`` of the HR images, or of the same ``identity``.
+    no_synthetic_lr: drop the synthetic stream and with it L_sr (Table 3).
+    author: sr_range 255, sr_reduction half, sr_scale 1 and SR rates of 1e-8 and 1e-9 times `lr`, whatever else is given
+    for these: then re-id hardly moves the SR network.
+    scratch: random weights.  steps: updates; by default smoke 4, quick 200, paper 1,000.  batch: images a stream
+    (smoke: 6 at most).  accumulate: batches an update, by default 1, in the paper profile 2.
+    lr, momentum, weight_decay, dropout: of DGD; lr falls as (1 - t / steps)^0.5; SR layers have no weight decay.  The
+    author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
+    precision: as in DGD's method.  The smoke profile trains networks of an eighth of the width from scratch.
+    """
+
+    name = "sing"
+    input_size = (160, 72)
+    scales = "own"
+    ratio_dependent = True
+    profiles = True
+    note = "started from ImageNet SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
+
+    def __init__(
+        self,
+        alpha: Annotated[float, Ge(0)] = 1.0,
+        sr_range: Literal["1", "255"] = "1",
+        sr_reduction: Literal["sum", "half", "mean"] = "sum",
+        sr_scale: Annotated[float, Gt(0)] = 1e-3,
+        sr_lr: Annotated[float, Ge(0)] = 1e-5,
+        colour: Literal["y", "rgb"] = "y",
+        pairing: Literal["independent", "identity"] = "independent",
+        no_synthetic_lr: bool = False,
+        author: bool = False,
+        scratch: bool = False,
+        steps: Annotated[int, Ge(0)] | None = None,
+        batch: Annotated[int, Ge(1)] = 20,
+        accumulate: Annotated[int, Ge(1)] | None = None,
+        lr: Annotated[float, Gt(0)] = 0.01,
+        momentum: Annotated[float, Ge(0)] = 0.9,
+        weight_decay: Annotated[float, Ge(0)] = 5e-4,
+        dropout: Annotated[float, Ge(0)] = 0.5,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    ):
+        self.alpha = alpha
+        self.sr_range = sr_range
+        self.sr_reduction = sr_reduction
+        self.sr_scale = sr_scale
+        self.sr_lr = sr_lr
+        self.colour = colour
+        self.pairing = pairing
+        self.no_synthetic_lr = no_synthetic_lr
+        self.author = author
+        self.scratch = scratch
+        self.steps = steps
+        self.batch = batch
+        self.accumulate = accumulate
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.precision = precision
+
+    def available(self, weights: Path | None, profile: str) -> str | None:
+        names = self._files(profile)
+        missing = [name for name in names if not (weights and find_weights(name, weights))]
+        if not missing:
+            return None
+        where = f"not below {weights}" if weights else "looked for in --weights or BENCH_WEIGHTS, and none is given"
+        return f"SING starts from {', '.join(missing)}: {where}; sing[scratch] trains without"
+
+    def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
+        return [path for name in self._files(profile) if weights and (path := find_weights(name, weights))]
+
+    def sigma_rule(self, profile: str) -> SigmaRule:
+        return SIGMA[profile]
+
+    def _files(self, profile: str) -> list[str]:
+        return [] if self.scratch or profile == "smoke" else [DGD_FILE, "x2.mat", "x3.mat", "x4.mat"]
+
+    def fit(self, train: Train) -> "SING":
+        people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
+        if train.synthetic is None or len(train.synthetic) != len(train.gallery):
+            raise BenchError("SING has a synthetic stream of its own: run it without synthetic_lr")
+        self.network_ = self._start(train, len(people))
+        self.compute_ = Compute(train.device, best_precision(self.precision, train.device), channels_last=True)
+        steps = STEPS[train.profile] if self.steps is None else self.steps
+        self.curves_ = self._train(train, labels, steps) if steps else None
+        self.compute_.place(self.network_.eval())
+        return self
+
+    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
+        """Eq. 1: L2 between F_fe(F_sr(probe)) and F_fe(gallery)."""
+        network, compute = self.network_, self.compute_
+        enhanced = extract(network.reid, probe.array(), compute, prepare=network.enhance)
+        return cdist(enhanced, extract(network.reid, gallery.array(), compute))
+
+    def loss(self, network: Network, batch: Batch) -> Batch:
+        """Every term of Eq. 5 on one batch, with ``total`` the one that is minimised.
+
+        batch: RGB in [0, 1]: hr (n, 3, 144, 56); low (m, 3, 160, 72), n synthetic images, if any, then genuine ones;
+        people: of hr, then of low.
+        """
+        hr, people, n = batch["hr"], batch["people"], len(batch["hr"])
+        scores, enhanced = network(hr, batch["low"])
+        sizes = [n, len(scores) - n] if self.no_synthetic_lr else [n, n, len(scores) - 2 * n]
+        names = ["hr", "lr"] if self.no_synthetic_lr else ["hr", "synthetic", "lr"]
+        streams = zip(names, scores.float().split(sizes), people.split(sizes), strict=True)
+        terms = {name: cross_entropy(score, person) for name, score, person in streams}
+        terms["reid"] = sum(terms.values(), torch.zeros((), device=hr.device))
+        terms["total"] = terms["reid"]
+        if not self.no_synthetic_lr:
+            terms["sr"] = self.sr_loss(enhanced[:n], hr)
+            terms["total"] = terms["reid"] + self.alpha * terms["sr"]
+        return terms
+
+    def sr_loss(self, enhanced: Tensor, hr: Tensor) -> Tensor:
+        """L_sr (Eq. 2) of RGB images in [0, 1], (n, 3, h, w), in the reduction and range of the parameters."""
+        scale, grey, reduction = self.sr_scale, float(self.sr_range), self.sr_reduction
+        if self.author:
+            scale, grey, reduction = 1.0, 255.0, "half"
+        error = (grey * (enhanced - hr)).square()
+        per_image = error.mean((1, 2, 3)) if reduction == "mean" else error.sum((1, 2, 3))
+        return scale * per_image.mean() / (2 if reduction == "half" else 1)
+
+    def _start(self, train: Train, people: int) -> Network:
+        """The networks before training; says in `initialisation_` where they come from."""
+        width = SMOKE_WIDTH if train.profile == "smoke" else 1.0
+        with seeded(train.seed):
+            network = Network(people, width, self.dropout, self.colour)
+            if self.scratch and width == 1:
+                network.sr.pass_through()
+        self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
+        if self._files(train.profile):
+            if reason := self.available(train.weights, train.profile):
+                raise DataError(reason)
+            dgd, *srcnn = self.initial_weights(train.weights, train.profile)
+            sr = srcnn[train.ratio.denominator - 2]
+            load_dgd(network.reid, dgd)
+            load_srcnn(network.sr, sr)
+            self.initialisation_ = "; ".join(f"{path.name} sha256 {sha256(path)[:12]}" for path in (sr, dgd))
+            self.initialisation_ += "; fc8 new"
+        return network
+
+    def _train(self, given: Train, labels: np.ndarray, steps: int) -> Curves:
+        hr, lr = centre(given.gallery.array()), given.probe.array()
+        synthetic = None if self.no_synthetic_lr else given.synthetic.array()
+        hr_people, lr_people = np.split(labels, [len(hr)])
+        size = min(self.batch, 6) if given.profile == "smoke" else self.batch
+        partners = [np.flatnonzero(lr_people == person) for person in range(labels.max() + 1)]
+
+        def mirrored(images: np.ndarray, flip: np.ndarray) -> np.ndarray:
+            return np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+
+        def batches(i: int) -> Batch:
+            """`size` random HR images, each also as synthetic LR, and as many genuine LR ones; mirrored at random."""
+            rng = np.random.default_rng([given.seed, i])
+            rows = rng.integers(len(hr), size=size)
+            others = rng.integers(len(lr), size=size)
+            if self.pairing == "identity":
+                others = np.array([rng.choice(partners[person]) for person in hr_people[rows]])
+            flip, flip_others = rng.integers(2, size=(2, size)).astype(bool)
+            low, people = [mirrored(lr[others], flip_others)], [hr_people[rows], lr_people[others]]
+            if synthetic is not None:
+                low.insert(0, mirrored(synthetic[rows], flip))
+                people.insert(0, hr_people[rows])
+            return {
+                "hr": as_tensor(mirrored(hr[rows], flip)),
+                "low": as_tensor(np.concatenate(low)),
+                "people": torch.from_numpy(np.concatenate(people)),
+            }
+
+        fast, slow = (f * self.lr for f in AUTHOR_SR_LR) if self.author else (self.sr_lr, self.sr_lr / 10)
+        groups = self.network_.sr.parameter_groups(fast)
+        groups[1]["lr"] = slow
+        groups += parameter_groups(self.network_.reid, "dgd", self.lr, self.weight_decay, bias_lr=2.0)
+        return train(
+            self.network_,
+            batches,
+            self.loss,
+            torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum),
+            poly(steps),
+            steps,
+            compute=self.compute_,
+            accumulate=self.accumulate or ACCUMULATE[given.profile],
+            seed=given.seed,
+            checkpoint=given.workspace and given.workspace / "sing.pt",
+            checkpoint_every=CHECKPOINT_EVERY,
+            term_gradients=("sr",),
+        )

@@ -1,0 +1,129 @@
+"""The DGD method: where it starts, its batches' effect, resuming, and its way through anchors and fusion."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from bench.base import Train  # noqa: E402
+from bench.cache import Cache  # noqa: E402
+from bench.cell import View  # noqa: E402
+from bench.data import load  # noqa: E402
+from bench.runner import torch_threads  # noqa: E402
+from bench.spec import ANCHORS, dataset_spec, method_spec  # noqa: E402
+from methods._dgd import DGD, best_precision, centre, extract, normalise  # noqa: E402
+from methods.dgd import Person  # noqa: E402
+
+SMALL = "synthetic[identities=8]"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small networks gain nothing from a second, and lose much where others use the cores."""
+    with torch_threads(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory) -> Train:
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    view = View(load(dataset_spec(SMALL), None, 0, cache), method_spec("bicubic+dgd"), cache, 0, 0)
+    view.fit_frontend(ANCHORS[0], np.arange(8))
+    sides = (view.images(side, ANCHORS[0], np.arange(8)) for side in ("gallery", "probe"))
+    return Train(*sides, None, ANCHORS[0], 3, "smoke", "cpu")
+
+
+def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_training_separates_the_training_people(given) -> None:
+    method = Person(steps=15, lr=0.05, dropout=0.0).fit(given)
+    losses = method.curves_["loss"]["total"]
+    assert losses[0] == pytest.approx(np.log(8), rel=0.1), "eight people, fc8 starts near zero"
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_distances_are_euclidean_between_features_of_the_centres(given) -> None:
+    method = Person().fit(given)
+    array = given.gallery.array()[:3]
+    x = normalise(torch.from_numpy(array[:, 8:152, 8:64].copy()).permute(0, 3, 1, 2) / 255)
+    with torch.no_grad():
+        features = method.network_.features(x).numpy()
+    np.testing.assert_allclose(extract(method.network_, array, method.compute_), features, rtol=1e-3, atol=1e-4)
+    distance = method.distances(given.probe, given.gallery)
+    assert distance.shape == (8, 8)
+    own = method.distances(given.gallery, given.gallery)
+    assert own[0, 1] == pytest.approx(float(np.linalg.norm(features[0] - features[1])), rel=1e-3)
+
+
+def test_centre() -> None:
+    image = np.zeros((1, 160, 72, 3), np.uint8)
+    image[0, 8:152, 8:64] = 1
+    assert centre(image).shape == (1, 144, 56, 3)
+    assert centre(image).all()
+
+
+def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("methods.dgd.CHECKPOINT_EVERY", 3)
+    alone = Person(steps=6).fit(given)
+    batches_seen = []
+
+    def killed(network, x):
+        batches_seen.append(1)
+        if len(batches_seen) == 5:
+            raise KeyboardInterrupt
+        return forward(network, x)
+
+    forward = DGD.forward
+    monkeypatch.setattr(DGD, "forward", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Person(steps=6).fit(replace(given, workspace=tmp_path))
+    resumed = Person(steps=6).fit(replace(given, workspace=tmp_path))
+    assert len(batches_seen) == 5 + 3, "the checkpoint is of update 3"
+    assert equal(resumed.network_, alone.network_)
+    assert resumed.curves_ == alone.curves_
+
+
+def test_without_weights_it_says_so(bench, tmp_path) -> None:
+    arguments = ("-d", SMALL, "--splits", "0", "--results", tmp_path, "--dry-run")
+    output = bench("run", "-m", "bicubic+dgd", *arguments)
+    assert output.code == 2
+    assert output.err.count("\n") == 1
+    assert "needs a folder of weights" in output.err
+    assert bench("run", "-m", "bicubic+dgd[scratch]", *arguments).code == 0
+    assert bench("run", "-m", "bicubic+dgd", *arguments, "--profile", "smoke").code == 0
+
+
+def test_anchors_differ_in_their_seed_and_are_fused(bench, tmp_path) -> None:
+    arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--jobs", 1)
+    output = bench("run", "-m", "bicubic+dgd", *arguments, "--profile", "smoke")
+    assert output.code == 0, output.err
+    content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())
+    assert set(content["sigma"].values()) == {0.25}
+    texts = [content["initialisation"][str(m)]["dgd"] for m in ANCHORS]
+    assert all(text.startswith("from scratch, width 0.125, seed ") for text in texts)
+    assert len(set(texts)) == 3
+    assert not list(tmp_path.glob("distances/checkpoints/*"))
+
+
+def test_precision_is_what_was_asked_for() -> None:
+    assert best_precision("bfloat16", "cpu") == "bfloat16"
+    assert best_precision("float32", "cuda") == "float32"
+    assert best_precision("auto", "cuda") == "bfloat16"
+
+
+@pytest.mark.data
+def test_pretrained_network_without_fine_tuning(data_root, given) -> None:
+    weights = data_root.parent / "weights"
+    if not (weights / "dgd_market1501.safetensors").is_file():
+        pytest.skip(f"no pre-trained weights in {weights}")
+    method = Person(steps=0).fit(replace(given, profile="quick", weights=weights))
+    assert method.initialisation_.startswith("dgd_market1501.safetensors sha256 ")
+    assert method.curves_ is None
+    distance = method.distances(given.probe, given.gallery)
+    assert np.argsort(distance, axis=1)[:, 0].tolist() != [0] * 8
+    assert not method.network_.training
