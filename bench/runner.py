@@ -37,7 +37,6 @@ from bench.store import Store
 from bench.weights import sha256
 
 Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
-PROFILES = ("smoke", "quick", "paper")
 
 
 @dataclass(frozen=True)
