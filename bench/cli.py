@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=positive,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="processes (default: all cores); the results do not depend on it",
+        help="processes (default: all cores); the results of closed-form methods do not depend on it",
     )
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for methods that use a GPU")
     run.add_argument(

@@ -53,7 +53,7 @@ class Source:
         return {name: value for name, value in self.__dict__.items() if name != "array"}
 
     def features(self, extractor: Extractor, jobs: int = 1) -> np.ndarray:
-        """(N, d) float32, from the cache; computed in chunks on `jobs` processes when it is not there."""
+        """(N, d) float32, from the cache; computed in chunks on `jobs` threads when it is not there."""
 
         def compute() -> np.ndarray:
             chunks = [self.array[i : i + CHUNK] for i in range(0, len(self.array), CHUNK)]

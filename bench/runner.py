@@ -277,7 +277,7 @@ def torch_threads(threads: int | None) -> Iterator[None]:
 
 
 def prepare(tasks: Sequence[Task], settings: Settings) -> None:
-    """Compute what the tasks share and no split changes, features and Gram matrices, on all processes at once."""
+    """Compute what the tasks share and no split changes, features and Gram matrices, on `jobs` threads."""
     seen: set[tuple[str, str]] = set()
     for task in tasks:
         if (task.method.text, task.data.sha256) in seen:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
+from bench.base import SigmaRule
 from bench.errors import BenchError
 from bench.training import Compute
 from bench.weights import load_weights, read_weights
@@ -25,6 +26,13 @@ FEATURES = 256
 # Of RGB in [0, 1]; the pre-trained weights expect inputs normalised with these.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+# Of every method that trains this network.
+DGD_FILE = "dgd_market1501.safetensors"
+SMOKE_WIDTH = 1 / 8
+ACCUMULATE = {"smoke": 1, "quick": 1, "paper": 2}  # batches an update
+CHECKPOINT_EVERY = 25  # updates
+SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
 
 
 def normalise(rgb: Tensor) -> Tensor:

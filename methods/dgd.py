@@ -12,9 +12,14 @@ from bench.errors import DataError
 from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
 from bench.weights import find_weights, sha256
 from methods._dgd import (
+    ACCUMULATE,
+    CHECKPOINT_EVERY,
     DGD,
+    DGD_FILE,
     INPUT,
     RESIZED,
+    SIGMA,
+    SMOKE_WIDTH,
     as_tensor,
     best_precision,
     extract,
@@ -26,11 +31,6 @@ if TYPE_CHECKING:
     from bench.images import Images
 
 STEPS = {"smoke": 4, "quick": 150, "paper": 500}
-ACCUMULATE = {"smoke": 1, "quick": 1, "paper": 2}
-CHECKPOINT_EVERY = 25  # updates
-SMOKE_WIDTH = 1 / 8
-WEIGHTS = "dgd_market1501.safetensors"
-TRAINED_SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
 
 
 class Person(Method):
@@ -83,14 +83,14 @@ class Person(Method):
         if self._random(profile) or self.initial_weights(weights, profile):
             return None
         where = f"is not below {weights}" if weights else "needs a folder of weights (--weights or BENCH_WEIGHTS)"
-        return f"{WEIGHTS}, which DGD starts from, {where}; {self.name}[scratch] trains without"
+        return f"{DGD_FILE}, which DGD starts from, {where}; {self.name}[scratch] trains without"
 
     def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
-        path = find_weights(WEIGHTS, weights) if weights and not self._random(profile) else None
+        path = find_weights(DGD_FILE, weights) if weights and not self._random(profile) else None
         return [path] if path else []
 
     def sigma_rule(self, profile: str) -> SigmaRule:
-        return TRAINED_SIGMA[profile]
+        return SIGMA[profile]
 
     def _random(self, profile: str) -> bool:
         return self.scratch or profile == "smoke"

@@ -12,18 +12,26 @@ from bench.base import Method, SigmaRule, Train
 from bench.errors import BenchError, DataError
 from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
 from bench.weights import find_weights, sha256
-from methods._dgd import DGD, as_tensor, best_precision, centre, extract, load_dgd, normalise
+from methods._dgd import (
+    ACCUMULATE,
+    CHECKPOINT_EVERY,
+    DGD,
+    DGD_FILE,
+    SIGMA,
+    SMOKE_WIDTH,
+    as_tensor,
+    best_precision,
+    centre,
+    extract,
+    load_dgd,
+    normalise,
+)
 from methods._srcnn import SRCNN, load_srcnn
 
 if TYPE_CHECKING:
     from bench.images import Images
 
 STEPS = {"smoke": 4, "quick": 200, "paper": 1000}
-ACCUMULATE = {"smoke": 1, "quick": 1, "paper": 2}
-CHECKPOINT_EVERY = 25  # updates
-SMOKE_WIDTH = 1 / 8
-DGD_FILE = "dgd_market1501.safetensors"
-SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
 AUTHOR_SR_LR = (1e-8, 1e-9)  # of conv1 and conv2, of conv3 and all biases, as multiples of `lr`
 
 Batch = dict[str, Tensor]
