@@ -28,12 +28,15 @@ class Photo:
     identity: the person's label; labels that are all digits are ordered as numbers.
     camera: the camera's label.
     probe: True for the probe side (low resolution), False for the gallery side; None lets `Dataset.probe_camera` say.
+    distractor: True for a gallery image of somebody who is nobody's match: in the gallery of every split, never in
+    training and never a probe.
     """
 
     image: Path | np.ndarray
     identity: str
     camera: str
     probe: bool | None = None
+    distractor: bool = False
 
 
 class Dataset(BaseEstimator):
@@ -60,6 +63,14 @@ class Dataset(BaseEstimator):
     def read(self, root: Path) -> Iterable[Photo]:
         """Yield every image of the set.  root: the set's own folder (data root / `folder`)."""
         raise TypeError(f"data set {self.name!r} has no read(self, root) method")
+
+    def splits(self, root: Path) -> Sequence[tuple[Iterable[str], Iterable[str]]] | None:
+        """The official splits: for each the labels of its training and of its test people, in the order of `Photo`s.
+
+        None where there are none: then every split is a seeded random half of the people.  People in neither part are
+        left out of a split.  root: as for `read`.
+        """
+        return None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bench.cache import Cache
 from bench.data import Data
 from bench.errors import BenchError
 from bench.images import Images, Packed, Source, digest
-from bench.protocol import Split, folds, gallery_draws, make_split
+from bench.protocol import Split, folds, gallery_draws, training_rows
 from bench.provenance import code_hash
 from bench.resize import resize_all, shrink
 from bench.spec import ANCHORS, MethodSpec
@@ -76,6 +76,8 @@ class View:
         self.means = means
         self.size = spec.build().input_size
         self.rows = {side: np.flatnonzero(data.probe == (side == "probe")) for side in ("gallery", "probe")}
+        limit = data.spec.options.images_per_view
+        self.trains = training_rows(data.identity, data.camera, data.probe, limit, seed)
         self.frontends: dict[Fraction | None, tuple[FrontEnd | None, str]] = {}
         self.sources: dict[tuple[str, Fraction | None], Source] = {}
 
@@ -90,7 +92,7 @@ class View:
         train = Upscaling([], self.size, ratio or ANCHORS[0], 0, means.profile, means.device, means.weights)
         if frontend and frontend.learns and ratio is not None:
             rows = self.rows["gallery"]
-            rows = rows[np.isin(self.data.identity[rows], train_people)]
+            rows = rows[np.isin(self.data.identity[rows], train_people) & self.trains[rows]]
             seed = model_seed(self.seed, self.split, ratio)
             key += f" {ratio} {digest(rows, seed, means.profile, means.device, means.initial)}"
             code = code_hash((type(frontend).__module__,))
@@ -122,10 +124,10 @@ class View:
         self.sources[side, ratio] = source
         return source
 
-    def images(self, side: str, ratio: Fraction | None, people: np.ndarray) -> Images:
-        """The images of some people on one side."""
+    def images(self, side: str, ratio: Fraction | None, people: np.ndarray, train: bool = False) -> Images:
+        """The images of some people on one side; for training, those that training may use."""
         rows = self.rows["gallery" if side == "shrunk" else side]
-        kept = np.flatnonzero(np.isin(self.data.identity[rows], people))
+        kept = np.flatnonzero(np.isin(self.data.identity[rows], people) & (self.trains[rows] if train else True))
         chosen = rows[kept]
         native = Selection(self.data.images, chosen, ratio if side == "shrunk" else None)
         area = self.data.images.areas[chosen]
@@ -177,15 +179,15 @@ def fit_and_match(
 
     fold: 0 for the model that is measured, above for those that sigma is chosen by.
     """
-    synthetic = view.images("shrunk", ratio, train_people) if ratio is not None else None
-    gallery = view.images("gallery", ratio, train_people)
+    synthetic = view.images("shrunk", ratio, train_people, train=True) if ratio is not None else None
+    gallery = view.images("gallery", ratio, train_people, train=True)
     if view.spec.options.synthetic_lr and synthetic is not None:
         gallery = gallery + synthetic
     means, seed = view.means, model_seed(view.seed, view.split, ratio, fold)
     workspace = means.workspace and means.workspace / f"{ratio.denominator if ratio else 0}-{fold}"
     train = Train(
         gallery=gallery,
-        probe=view.images("probe", ratio, train_people),
+        probe=view.images("probe", ratio, train_people, train=True),
         synthetic=synthetic,
         ratio=ratio,
         seed=seed,
@@ -305,7 +307,8 @@ def evaluate(
 
     weights: the folder of weights files.  workspace: a folder of the cell's own for checkpoints.
     """
-    split = make_split(data.identities, cell.split, cell.seed, data.spec.options.split_file)
+    split = data.split(cell.split, cell.seed)
+    tested = np.concatenate([split.test, data.shelf])
     ratios = models(spec, data.low_resolution)
     means = Means(cell.profile, device, weights, cell.weights, workspace)
     view = View(data, spec, cache, cell.seed, cell.split, means)
@@ -316,9 +319,9 @@ def evaluate(
     cost["frontend_seconds"] = time.perf_counter() - start
     distances, trained = {}, {}
     for m in ratios:
-        distances[m], method = fit_and_match(view, m, split.train, split.test, 0, cost)
+        distances[m], method = fit_and_match(view, m, split.train, tested, 0, cost)
         trained[m] = training_of(view.frontends[m][0], method)
-    side = test_side(view, split.test, data.spec.options.gallery_draws)
+    side = test_side(view, tested, data.spec.options.gallery_draws)
     record: dict[str, Any] = {
         "protocol": PROTOCOL,
         "sizes": {

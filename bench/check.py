@@ -15,7 +15,6 @@ from bench.cell import Means, View, checked, model_seed, models
 from bench.data import load, one_line
 from bench.errors import BenchError, NotApplicable
 from bench.images import Images
-from bench.protocol import make_split
 from bench.registry import registry
 from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
 
@@ -86,7 +85,7 @@ class Case:
     def __init__(self, spec: MethodSpec, cache: Cache) -> None:
         self.spec = spec
         self.data = load(embedded_dataset(spec), None, 0, cache)
-        self.split = make_split(self.data.identities, 0, 0)
+        self.split = self.data.split(0, 0)
         self.ratio = models(spec, self.data.low_resolution)[0]
         self.view = View(self.data, spec, cache, 0, 0, Means(PROFILE))
         self.view.fit_frontend(self.ratio, self.split.train)

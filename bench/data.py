@@ -15,7 +15,7 @@ from bench.base import Dataset, Photo
 from bench.cache import Cache
 from bench.errors import DataError, listing
 from bench.images import Packed, pack
-from bench.protocol import read_ratio_file
+from bench.protocol import Split, make_split, official_splits, read_ratio_file
 from bench.provenance import code_hash
 from bench.resize import shrink
 from bench.spec import ANCHORS, DatasetSpec
@@ -25,8 +25,10 @@ from bench.spec import ANCHORS, DatasetSpec
 class Data:
     """n images, probe-side ones already at low resolution.
 
-    images: uint8 RGB at native sizes.  identity: (n,) int64 indices into `identities`.  camera: (n,) str.
-    probe: (n,) bool, True on the probe side.  sha256: of the original files, labels, sides and ratios.
+    images: uint8 RGB at native sizes.  identity: (n,) int64 indices into `identities`, the people, then `distractors`.
+    camera: (n,) str.  probe: (n,) bool, True on the probe side.  sha256: of the original files, labels, sides, ratios
+    and official splits.  distractors: labels of those who are in every gallery and nobody's match.
+    splits: the official ones, None where splits are drawn.
     """
 
     spec: DatasetSpec
@@ -36,6 +38,17 @@ class Data:
     camera: np.ndarray
     probe: np.ndarray
     sha256: str
+    distractors: tuple[str, ...] = ()
+    splits: tuple[Split, ...] | None = None
+
+    @property
+    def shelf(self) -> np.ndarray:
+        """Identity indices of the distractors."""
+        return np.arange(len(self.identities), len(self.identities) + len(self.distractors))
+
+    def split(self, index: int, seed: int) -> Split:
+        """Who is in training and test of a split: `bench.protocol.make_split`."""
+        return make_split(self.identities, index, seed, self.spec.options.split_file, self.splits)
 
     @property
     def low_resolution(self) -> bool:
@@ -46,16 +59,24 @@ def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
     """Read, check and decode a data set below the data root; DataError, naming files or people, when it cannot be."""
     dataset = spec.build()
     photos = list_photos(dataset, root)
-    order = natural_order({photo.identity for photo in photos})
+    people = natural_order({photo.identity for photo in photos if not photo.distractor})
+    distractors = natural_order({photo.identity for photo in photos if photo.distractor})
+    if both := [label for label in distractors if label in people]:
+        raise DataError(f"{dataset.name}: {listing(both)} cannot be both a person and a distractor")
+    order = people | {label: len(people) + index for label, index in distractors.items()}
     photos.sort(key=lambda photo: (order[photo.identity], photo.camera))
     probe = np.array([probe_side(dataset, photo) for photo in photos])
     identity = np.array([order[photo.identity] for photo in photos], np.int64)
-    identities = tuple(order)
+    identities = tuple(people)
     check_counts(dataset, photos)
     check_sides(dataset.name, identity, identities, probe)
+    splits = own_splits(dataset, root, identities)
     files = hash_photos(photos)
     ratios = probe_ratios(spec, photos, probe, seed) if dataset.low_resolution == "simulated" else []
-    sha256 = hashlib.sha256(f"{files}|{probe.tolist()}|{[str(r) for r in ratios]}".encode()).hexdigest()
+    protocol = f"|{distractors}|{[(s.train.tolist(), s.test.tolist()) for s in splits or ()]}"
+    sha256 = hashlib.sha256(
+        f"{files}|{probe.tolist()}|{[str(r) for r in ratios]}{protocol if distractors or splits else ''}".encode()
+    ).hexdigest()
 
     code = code_hash((__name__,))
     flat = cache.array(f"pixels|{files}|{code}", lambda: with_shapes(pack(decode_all(photos, dataset.name))))
@@ -63,28 +84,48 @@ def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
     if ratios:
         low = cache.array(f"pixels|{sha256}|{code}", lambda: with_shapes(simulate(images, probe, ratios)))
         images = from_shapes(low, len(photos))
-    return Data(spec, images, identity, identities, np.array([p.camera for p in photos]), probe, sha256)
+    camera = np.array([photo.camera for photo in photos])
+    return Data(spec, images, identity, identities, camera, probe, sha256, tuple(distractors), splits)
 
 
 def list_photos(dataset: Dataset, root: Path | None) -> list[Photo]:
     """What the data set's `read` yields; whatever it stumbles over becomes a DataError."""
-    folder = Path()
-    if dataset.folder is not None:
-        if root is None:
-            raise DataError(
-                f"{dataset.name} needs its images: name the folder that holds {dataset.folder} with --data or"
-                f" BENCH_DATA ({dataset.obtain})"
-            )
-        folder = root / dataset.folder
-        if not folder.is_dir():
-            raise DataError(f"{dataset.name}: no folder {folder}; get {dataset.obtain}")
+    folder = folder_of(dataset, root)
     try:
         photos = [replace(photo, identity=str(photo.identity)) for photo in dataset.read(folder)]
+    except DataError:
+        raise
     except Exception as error:  # a reader is a plug-in: whatever it raises is told to the user in one line
         raise DataError(f"{dataset.name}: cannot read {folder}: {one_line(error)}") from error
     if not photos:
         raise DataError(f"{dataset.name}: no image in {folder}; get {dataset.obtain}")
     return photos
+
+
+def folder_of(dataset: Dataset, root: Path | None) -> Path:
+    """The data set's own folder below the data root; DataError where it is not there."""
+    if dataset.folder is None:
+        return Path()
+    if root is None:
+        raise DataError(
+            f"{dataset.name} needs its images: name the folder that holds {dataset.folder} with --data or"
+            f" BENCH_DATA ({dataset.obtain})"
+        )
+    folder = root / dataset.folder
+    if not folder.is_dir():
+        raise DataError(f"{dataset.name}: no folder {folder}; get {dataset.obtain}")
+    return folder
+
+
+def own_splits(dataset: Dataset, root: Path | None, identities: Sequence[str]) -> tuple[Split, ...] | None:
+    """The data set's official splits; whatever its reader stumbles over becomes a DataError."""
+    try:
+        given = dataset.splits(folder_of(dataset, root))
+    except DataError:
+        raise
+    except Exception as error:  # a reader is a plug-in: whatever it raises is told to the user in one line
+        raise DataError(f"{dataset.name}: cannot read its splits: {one_line(error)}") from error
+    return None if given is None else official_splits(given, identities)
 
 
 def one_line(error: BaseException) -> str:
@@ -98,11 +139,13 @@ def natural_order(labels: Iterable[str]) -> dict[str, int]:
 
 
 def probe_side(dataset: Dataset, photo: Photo) -> bool:
+    if photo.distractor:
+        return False
     return photo.probe if photo.probe is not None else photo.camera == dataset.probe_camera
 
 
 def check_counts(dataset: Dataset, photos: Sequence[Photo]) -> None:
-    found = {"images": len(photos), "identities": len({p.identity for p in photos})}
+    found = {"images": len(photos), "identities": len({p.identity for p in photos if not p.distractor})}
     for what, expected in dataset.expected.items():
         if found[what] != expected:
             raise DataError(

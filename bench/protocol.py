@@ -5,6 +5,7 @@ person; gallery: one randomly selected high-resolution image per test person (si
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,20 +27,66 @@ class Split:
     test: np.ndarray
 
 
-def make_split(identities: Sequence[str], index: int, seed: int, split_file: Path | None = None) -> Split:
-    """Split `index`: from the file when there is one, otherwise a random half of the people each.
+def make_split(
+    identities: Sequence[str],
+    index: int,
+    seed: int,
+    split_file: Path | None = None,
+    official: Sequence[Split] | None = None,
+) -> Split:
+    """Split `index`: from the file when there is one, then the data set's own, otherwise a random half of the people.
 
     The random halves depend on `seed`, `index` and the number of people only, so that the full-resolution and the
     multi-resolution variant of a data set share their splits.
     """
     if split_file:
         split = read_split_file(split_file, identities, index)
+    elif official is not None:
+        if index >= len(official):
+            raise DataError(f"there is no split {index}: the data set has {len(official)} official splits, from 0 on")
+        split = official[index]
     else:
         order = np.random.default_rng([seed, len(identities), 1, index]).permutation(len(identities))
         half = len(identities) // 2
         split = Split(np.sort(order[:half]), np.sort(order[half:]))
     check_split(split, identities)
     return split
+
+
+def official_splits(
+    given: Sequence[tuple[Iterable[str], Iterable[str]]], identities: Sequence[str]
+) -> tuple[Split, ...]:
+    """A data set's own splits, from labels to identity indices; DataError for a label that nobody has."""
+    position = {label: i for i, label in enumerate(identities)}
+    splits = []
+    for index, parts in enumerate(given):
+        labels = [[str(label) for label in part] for part in parts]
+        unknown = sorted({label for part in labels for label in part if label not in position})
+        if unknown:
+            raise DataError(
+                f"official split {index} names {len(unknown)} people who have no images: {listing(unknown)}"
+            )
+        train, test = (np.array(sorted({position[label] for label in part}), np.int64) for part in labels)
+        splits.append(Split(train, test))
+    return tuple(splits)
+
+
+def training_rows(
+    identity: np.ndarray, camera: np.ndarray, probe: np.ndarray, limit: int | None, seed: int
+) -> np.ndarray:
+    """(n,) bool: the images that training may use, at most `limit` of each person, camera and side; all where None.
+
+    The choice depends on the labels and `seed` only, so that all splits share it.
+    """
+    if limit is None:
+        return np.ones(len(identity), bool)
+    order = np.random.default_rng([seed, len(identity), 4]).permutation(len(identity))
+    kept, seen = np.zeros(len(identity), bool), Counter[tuple[int, str, bool]]()
+    for row in order:
+        view = int(identity[row]), str(camera[row]), bool(probe[row])
+        seen[view] += 1
+        kept[row] = seen[view] <= limit
+    return kept
 
 
 def check_split(split: Split, identities: Sequence[str]) -> None:

@@ -29,7 +29,6 @@ from bench.cell import Cell, Means, View, evaluate, models
 from bench.data import Data, load, one_line
 from bench.errors import BenchError, DataError, NotApplicable, UsageError
 from bench.images import share
-from bench.protocol import make_split
 from bench.provenance import code_hash, environment, peak_memory, reset_peak_memory
 from bench.registry import registry
 from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec, split_text
@@ -127,7 +126,7 @@ def plan(settings: Settings) -> Plan:
         try:
             data = load(spec, settings.root, settings.seed, settings.cache)
             for split in settings.splits:
-                make_split(data.identities, split, settings.seed, spec.options.split_file)
+                data.split(split, settings.seed)
         except DataError as error:
             if named:
                 raise

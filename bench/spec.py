@@ -48,11 +48,13 @@ class DatasetOptions:
     ratio_file: CSV ``identity,camera,ratio`` in place of the seeded balanced thirds.
     gallery_draws: random single-shot galleries averaged over; ``auto``: 1 where every test person has one gallery
     image, else 100.
+    images_per_view: at most so many training images per person and camera, a seeded choice; all where it is not given.
     """
 
     split_file: Path | None = None
     ratio_file: Path | None = None
     gallery_draws: Annotated[int, Ge(1)] | Literal["auto"] = "auto"
+    images_per_view: Annotated[int, Ge(1)] | None = None
 
 
 @dataclass(frozen=True)
