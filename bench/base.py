@@ -5,7 +5,7 @@ are stored untouched under their own names (scikit-learn's convention) and carry
 what a value given on the command line is read and checked by.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from bench.errors import UsageError
+from bench.weights import find_weights
+
 if TYPE_CHECKING:
+    from torch import nn
+
     from bench.images import Extractor, Images
 
 Size = tuple[int, int]
@@ -64,6 +69,10 @@ class Dataset(BaseEstimator):
         """Yield every image of the set.  root: the set's own folder (data root / `folder`)."""
         raise TypeError(f"data set {self.name!r} has no read(self, root) method")
 
+    def training(self, root: Path) -> Iterable[Photo]:
+        """The images that networks may be pre-trained on: all, or the official training part where there is one."""
+        return self.read(root)
+
     def splits(self, root: Path) -> Sequence[tuple[Iterable[str], Iterable[str]]] | None:
         """The official splits: for each the labels of its training and of its test people, in the order of `Photo`s.
 
@@ -79,7 +88,7 @@ class Upscaling:
 
     images: high-resolution images of one split's training people (uint8 RGB, native sizes), none for a front-end that
     does not learn.  size: (height, width) that it will be asked for.  ratio: the anchor m_i.  seed: this model's own.
-    profile, device, weights, workspace: as in `Train`.
+    profile, device, weights, workspace, compile, deterministic: as in `Train`.
     """
 
     images: Sequence[np.ndarray]
@@ -90,6 +99,28 @@ class Upscaling:
     device: str = "cpu"
     weights: Path | None = None
     workspace: Path | None = None
+    compile: bool = False
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What a network is pre-trained on, before any re-id training.
+
+    images: uint8 RGB at native sizes.  identity: (n,) int64 labels from 0 on, None for images of no people.
+    seed, profile, device, compile, deterministic: as in `Train`.  workspace: a folder for checkpoints, which outlives a
+    killed run.  report: called now and then with a line on how far the training is.
+    """
+
+    images: Sequence[np.ndarray]
+    identity: np.ndarray | None
+    seed: int
+    profile: str
+    device: str
+    workspace: Path
+    report: Callable[[str], None]
+    compile: bool = False
+    deterministic: bool = False
 
 
 class Trained(BaseEstimator):
@@ -104,19 +135,29 @@ class Trained(BaseEstimator):
     name: ClassVar[str]
     profiles: ClassVar[bool] = False
 
+    def files(self, profile: str) -> tuple[str, ...]:
+        """Names of the weights files that it starts from; none for one that starts from nothing."""
+        return ()
+
     def available(self, weights: Path | None, profile: str) -> str | None:
-        """None when it can run on this machine, otherwise the reason why it cannot.
+        """None when it can run on this machine, otherwise the reason why it cannot: a weights file that is not there.
 
         weights: the folder of weights files, None where there is none.
         """
-        return None
+        missing = [name for name in self.files(profile) if not (weights and find_weights(name, weights))]
+        if not missing:
+            return None
+        where = f"not below {weights}" if weights else "looked for in --weights or BENCH_WEIGHTS, and neither is given"
+        scratch = f"; {self.name}[scratch] starts from random weights" if "scratch" in self.get_params() else ""
+        return f"{self.name} starts from {', '.join(missing)}, {where}{scratch}"
 
     def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
-        """The files below the folder `weights` that training starts from; their contents become part of a cell's name.
+        """The files below `weights` that training starts from; their contents become part of a cell's name."""
+        return [path for name in self.files(profile) if weights and (path := find_weights(name, weights))]
 
-        Asked only where `available` has no objection.
-        """
-        return []
+    def pretrain(self, given: Pretraining) -> "Mapping[str, nn.Module]":
+        """Train the networks that it starts from, from random weights; file name without suffix -> network."""
+        raise UsageError(f"{self.name} has nothing to pre-train")
 
 
 class FrontEnd(Trained):
@@ -152,6 +193,7 @@ class Train:
     weights: the folder of weights files, None where there is none.
     workspace: a folder of this model's own, which outlives a killed run and is removed once the cell is stored: for
     checkpoints; None where nothing is to be kept.  It need not exist yet.
+    compile: let torch.compile work on networks.  deterministic: on a GPU, only algorithms that repeat to the last bit.
     """
 
     gallery: "Images"
@@ -163,6 +205,8 @@ class Train:
     device: str
     weights: Path | None = None
     workspace: Path | None = None
+    compile: bool = False
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,14 @@ class Means:
     weights: Path | None = None
     initial: str = ""
     workspace: Path | None = None
+    compile: bool = False
+    deterministic: bool = False
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What every kind of training is told."""
+        names = ("profile", "device", "weights", "compile", "deterministic")
+        return {name: getattr(self, name) for name in names}
 
 
 class View:
@@ -89,7 +97,7 @@ class View:
         """
         frontend, means = self.spec.build_frontend(), self.means
         key = repr(frontend)
-        train = Upscaling([], self.size, ratio or ANCHORS[0], 0, means.profile, means.device, means.weights)
+        train = Upscaling([], self.size, ratio or ANCHORS[0], 0, **means.common)
         if frontend and frontend.learns and ratio is not None:
             rows = self.rows["gallery"]
             rows = rows[np.isin(self.data.identity[rows], train_people) & self.trains[rows]]
@@ -191,10 +199,8 @@ def fit_and_match(
         synthetic=synthetic,
         ratio=ratio,
         seed=seed,
-        profile=means.profile,
-        device=means.device,
-        weights=means.weights,
         workspace=workspace,
+        **means.common,
     )
     start = time.perf_counter()
     fitted = view.spec.build().fit(train)
@@ -294,23 +300,12 @@ def name_of(subset: Sequence[Fraction]) -> str:
     return "+".join(map(str, subset))
 
 
-def evaluate(
-    cell: Cell,
-    spec: MethodSpec,
-    data: Data,
-    cache: Cache,
-    device: str = "cpu",
-    weights: Path | None = None,
-    workspace: Path | None = None,
-) -> Outcome:
-    """Run one cell: fit per anchor, match, fuse, score.
-
-    weights: the folder of weights files.  workspace: a folder of the cell's own for checkpoints.
-    """
+def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, means: Means | None = None) -> Outcome:
+    """Run one cell: fit per anchor, match, fuse, score.  means: by default the cell's schedule on the CPU."""
     split = data.split(cell.split, cell.seed)
     tested = np.concatenate([split.test, data.shelf])
     ratios = models(spec, data.low_resolution)
-    means = Means(cell.profile, device, weights, cell.weights, workspace)
+    means = means or Means(cell.profile, initial=cell.weights)
     view = View(data, spec, cache, cell.seed, cell.split, means)
     cost: dict[str, float] = {}
     start = time.perf_counter()

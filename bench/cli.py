@@ -79,7 +79,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="processes (default: all cores); the results of closed-form methods do not depend on it",
     )
-    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for methods that use a GPU")
     run.add_argument(
         "--weights",
         type=Path,
@@ -109,6 +108,21 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("-d", "--dataset", required=True, metavar="DATASET")
     compare.add_argument("--seed", type=natural, default=0)
     compare.add_argument("--json", action="store_true", help="as JSON")
+
+    pretrain = add("pretrain", "Train the weights that networks start from, on images of your own; resumable.")
+    pretrain.add_argument("name", metavar="NAME", help="a method or front-end that has something to pre-train")
+    pretrain.add_argument("-d", "--dataset", metavar="DATASET", help="train on this data set's training part")
+    pretrain.add_argument("--images", type=Path, metavar="DIR", help="train on the images below this folder")
+    pretrain.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the weights files")
+    pretrain.add_argument("--seed", type=natural, default=0)
+    pretrain.add_argument("--profile", choices=("smoke", "quick", "paper"), default="paper", help="training schedule")
+    add_data(pretrain)
+    for command in (run, pretrain):
+        command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for networks")
+        command.add_argument("--compile", action="store_true", help="let torch.compile work on networks in training")
+        command.add_argument(
+            "--deterministic", action="store_true", help="on a GPU: only algorithms that repeat to the last bit"
+        )
 
     check = add("check", "Hold a method against the contract, on a small synthetic set, in seconds.")
     check.add_argument("method", metavar="METHOD", help="a name or name[key=value,...]")
@@ -209,12 +223,13 @@ def run_command(options: argparse.Namespace) -> int:
     stored = len(plan.tasks) - len(pending) - len(problems)
     print(f"{len(plan.tasks)} cells: {stored} finished before, {len(pending)} to run")
     if options.dry_run:
-        seconds, unknown = runner.estimate(pending, settings.store, settings.jobs)
+        expected = runner.estimate(pending, settings.store, settings.jobs)
         for task in pending:
             print(f"would run {task.cell}")
         print(
-            f"about {runner.duration(seconds)} from earlier cells"
-            + (f"; {unknown} cells are of a kind never run before" if unknown else "")
+            f"about {runner.duration(expected.seconds)} from earlier cells"
+            + (f", for {expected.akin} cells from like ones" if expected.akin else "")
+            + (f"; {expected.unknown} cells are of a kind never run before" if expected.unknown else "")
         )
         return 0
     report = runner.run(pending, settings)
@@ -240,9 +255,11 @@ def make_settings(options: argparse.Namespace) -> "Settings":
         seed=options.seed,
         profile=options.profile,
         jobs=options.jobs,
-        device=runner.resolve_device(options.device),
+        devices=runner.gpus(runner.resolve_device(options.device)),
         force=options.force,
         weights=weights_folder(options.weights),
+        compile=options.compile,
+        deterministic=options.deterministic,
     )
 
 
@@ -299,6 +316,18 @@ def compare_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def pretrain_command(options: argparse.Namespace) -> int:
+    from bench import pretrain
+    from bench.runner import resolve_device
+
+    job = pretrain.make_job(options.name, options.dataset, options.images, options.data and Path(options.data))
+    print(f"{options.name} on {job.source}: {len(job.images):,} images")
+    how = (options.seed, options.profile, resolve_device(options.device), pretrain.reporter())
+    for path in pretrain.run(job, options.output, *how, options.compile, options.deterministic):
+        print(f"wrote {path}")
+    return 0
+
+
 def check_command(options: argparse.Namespace) -> int:
     from bench.check import check_method
 
@@ -324,6 +353,7 @@ COMMANDS = {
     "status": status_command,
     "table": table_command,
     "compare": compare_command,
+    "pretrain": pretrain_command,
     "check": check_command,
     "doctor": doctor_command,
 }

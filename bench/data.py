@@ -88,11 +88,12 @@ def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
     return Data(spec, images, identity, identities, camera, probe, sha256, tuple(distractors), splits)
 
 
-def list_photos(dataset: Dataset, root: Path | None) -> list[Photo]:
-    """What the data set's `read` yields; whatever it stumbles over becomes a DataError."""
+def list_photos(dataset: Dataset, root: Path | None, training: bool = False) -> list[Photo]:
+    """What the data set's `read` (or `training`) yields; whatever it stumbles over becomes a DataError."""
     folder = folder_of(dataset, root)
+    read = dataset.training if training else dataset.read
     try:
-        photos = [replace(photo, identity=str(photo.identity)) for photo in dataset.read(folder)]
+        photos = [replace(photo, identity=str(photo.identity)) for photo in read(folder)]
     except DataError:
         raise
     except Exception as error:  # a reader is a plug-in: whatever it raises is told to the user in one line

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.registry import ROOT
 
 PACKAGES = ("bench", "methods", "datasets")
-PLUMBING = {"bench", "bench.cache", "bench.errors", "bench.provenance", "bench.registry", "bench.spec"}
+PLUMBING = {"bench", "bench.cache", "bench.errors", "bench.provenance", "bench.registry", "bench.spec", "bench.weights"}
 """Modules that carry values about without computing any: a change in them makes no result stale."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pillow", "torch")
 

@@ -35,6 +35,8 @@ from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, 
 from bench.store import Store
 from bench.weights import sha256
 
+DEVICE_WAIT = 1.0  # seconds between two looks for a free GPU
+
 Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
 
 
@@ -42,7 +44,9 @@ Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
 class Settings:
     """What a run is asked for, as on the command line.  Empty methods or datasets: all of them.
 
+    devices: ``cpu``, or the GPUs that trained cells are spread over.
     weights: the folder of weights files that networks start from, None where there is none.
+    compile, deterministic: as in `bench.base.Train`.
     """
 
     store: Store
@@ -54,9 +58,14 @@ class Settings:
     seed: int = 0
     profile: str = "quick"
     jobs: int = 1
-    device: str = "cpu"
+    devices: Sequence[str] = ("cpu",)
     force: bool = False
     weights: Path | None = None
+    compile: bool = False
+    deterministic: bool = False
+
+    def means(self, cell: Cell, device: str, workspace: Path | None = None) -> Means:
+        return Means(cell.profile, device, self.weights, cell.weights, workspace, self.compile, self.deterministic)
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,8 @@ def plan(settings: Settings) -> Plan:
     methods = resolve(method_spec, expand(settings.methods or ["*"], method_names()), result)
     datasets = resolve(dataset_spec, expand(settings.datasets or ["*"], registry().names("dataset")), result)
     for spec, named in datasets:
-        chosen = []
+        chosen: list[MethodSpec] = []
+        left_out: dict[str, list[str]] = {}
         for method, method_named in methods:
             try:
                 check_applicable(method, spec)
@@ -118,9 +128,10 @@ def plan(settings: Settings) -> Plan:
             if reason and named and method_named:
                 raise UsageError(f"{method.text} cannot run here: {reason}")
             if reason:
-                result.skipped.append(f"{method.text} on {spec.text}: {reason}")
+                left_out.setdefault(reason, []).append(method.text)
             else:
                 chosen.append(method)
+        result.skipped += [f"{', '.join(names)} on {spec.text}: {reason}" for reason, names in left_out.items()]
         if not chosen:
             continue
         try:
@@ -244,10 +255,13 @@ def run_locked(task: Task, settings: Settings) -> Done:
     workspace = store.workspace(cell, code)
     try:
         # BLAS gets one thread even where torch gets several: its threads and those of other processes fight for cores.
-        with threadpool_limits(1, user_api="blas" if trained else None), torch_threads(threads if trained else None):
-            outcome = evaluate(
-                cell, task.method, task.data, settings.cache, settings.device, settings.weights, workspace
-            )
+        with (
+            threadpool_limits(1, user_api="blas" if trained else None),
+            torch_threads(threads if trained else None),
+            free_device(settings) as device,
+        ):
+            means = settings.means(cell, device, workspace)
+            outcome = evaluate(cell, task.method, task.data, settings.cache, means)
     except Exception as error:  # whatever a plug-in raises is this cell's failure and no other's
         message = str(error) if isinstance(error, BenchError) else one_line(error)
         store.put_failure(cell, {"error": message, "traceback": traceback.format_exc(), **provenance})
@@ -257,6 +271,30 @@ def run_locked(task: Task, settings: Settings) -> Done:
     store.put(cell, {**outcome.record, "cost": cost, **provenance}, outcome.distances)
     shutil.rmtree(workspace, ignore_errors=True)
     return Done(task, seconds, outcome.record["cmc"][0])
+
+
+@contextmanager
+def free_device(settings: Settings) -> Iterator[str]:
+    """A device of the run's that no other cell is on, its own until the end; waits where all are taken.
+
+    A single device is simply shared by whoever wants it.
+    """
+    if len(settings.devices) == 1:
+        yield settings.devices[0]
+        return
+    while True:
+        for device in settings.devices:
+            lock = settings.store.device_lock(device)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield device
+                return
+            finally:
+                lock.release()
+        time.sleep(DEVICE_WAIT)
 
 
 @contextmanager
@@ -286,7 +324,7 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
         extractors = task.method.build().extractors()
         if not extractors or (frontend and frontend.attributes.get("learns")):
             continue
-        means = Means(task.cell.profile, settings.device, settings.weights, task.cell.weights)
+        means = settings.means(task.cell, settings.devices[0])
         view = View(task.data, task.method, settings.cache, settings.seed, 0, means)
         for ratio in models(task.method, task.data.low_resolution):
             view.fit_frontend(ratio, task.data.identity[:0])
@@ -302,13 +340,18 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
 
 def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
     """Run tasks as they come, then those that another run was busy with; each ends as one Done."""
-    busy = []
-    for done in run_all(tasks, settings, wait=False):
-        if done.busy:
-            busy.append(done.task)
-        else:
-            yield done
-    yield from run_all(busy, settings, wait=True)
+    on_gpu = [task for task in tasks if list(settings.devices) != ["cpu"] and has_profiles(task.method)]
+    others = [task for task in tasks if task not in on_gpu]
+    # As many trainings at a time as there are GPUs; the rest needs processors only.
+    one_each = replace(settings, jobs=min(settings.jobs, len(settings.devices)))
+    for some, how in ((others, settings), (on_gpu, one_each)):
+        busy = []
+        for done in run_all(some, how, wait=False):
+            if done.busy:
+                busy.append(done.task)
+            else:
+                yield done
+        yield from run_all(busy, how, wait=True)
 
 
 def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[Done]:
@@ -368,18 +411,38 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def estimate(tasks: Sequence[Task], store: Store, jobs: int) -> tuple[float, int]:
-    """Expected seconds, from stored cells of the same method, data set and profile; and how many have none."""
-    seconds: dict[tuple[str, str, str], list[float]] = {}
+@dataclass(frozen=True)
+class Estimate:
+    """What tasks will take.  seconds: on `jobs` processes; akin: cells judged by others of their method; unknown: how
+    many have nothing to be judged by."""
+
+    seconds: float
+    akin: int
+    unknown: int
+
+
+def estimate(tasks: Sequence[Task], store: Store, jobs: int) -> Estimate:
+    """Expected time, from stored cells of the same method, data set and profile; where there are none, from cells of
+    the same plug-ins and profile, whatever their parameters and data set."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
     for result in store.read_all()[0]:
-        key = (result.cell.method, result.cell.dataset, result.cell.profile)
-        seconds.setdefault(key, []).append(result.record["cost"]["total_seconds"])
-    known = [
-        statistics.median(seconds[k])
-        for t in tasks
-        if (k := (t.cell.method, t.cell.dataset, t.cell.profile)) in seconds
-    ]
-    return sum(known) / jobs, len(tasks) - len(known)
+        for key in kinds_of(result.cell):
+            seconds.setdefault(key, []).append(result.record["cost"]["total_seconds"])
+    total, akin, unknown = 0.0, 0, 0
+    for task in tasks:
+        found = next((key for key in kinds_of(task.cell) if key in seconds), None)
+        if found is None:
+            unknown += 1
+            continue
+        total += statistics.median(seconds[found])
+        akin += found != kinds_of(task.cell)[0]
+    return Estimate(total / jobs, akin, unknown)
+
+
+def kinds_of(cell: Cell) -> list[tuple[str, ...]]:
+    """What cells a cell's time is judged by, the most like it first."""
+    name = split_text(cell.method)[0]
+    return [(cell.method, cell.dataset, cell.profile), (name, cell.dataset, cell.profile), (name, cell.profile)]
 
 
 def resolve_device(device: str) -> str:
@@ -395,6 +458,15 @@ def resolve_device(device: str) -> str:
     if device == "cuda" and not found:
         raise UsageError("--device cuda: PyTorch sees no GPU here; use --device cpu or auto")
     return "cuda" if found else "cpu"
+
+
+def gpus(device: str) -> tuple[str, ...]:
+    """The devices that `resolve_device`'s answer stands for: every GPU that PyTorch sees, or the CPU."""
+    if device == "cpu":
+        return ("cpu",)
+    import torch
+
+    return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
 
 
 def parse_splits(text: str) -> tuple[int, ...]:

@@ -63,6 +63,10 @@ class Store:
             raise cannot_write(self.folder, error) from error
         return FileLock(folder / f"{cell.key}.lock")
 
+    def device_lock(self, device: str) -> FileLock:
+        """Held while a cell is computed on a device, so that runs on one store spread over several."""
+        return FileLock(self.folder / "distances" / "locks" / f"{device.replace(':', '')}.lock")
+
     def get(self, cell: Cell) -> Result | None:
         """The finished cell, None when it is not there.  BenchError when its file cannot be read."""
         path = self.path(cell)

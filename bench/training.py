@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,13 @@ class Compute:
     channels_last: bool = False
     compile: bool = False
     deterministic: bool = False
+
+    @classmethod
+    def of(
+        cls, given: Any, precision: Literal["float32", "bfloat16"] = "float32", channels_last: bool = False
+    ) -> "Compute":
+        """What a `Train`, `Upscaling` or `Pretraining` asks for."""
+        return cls(given.device, precision, channels_last, given.compile, given.deterministic)
 
     @property
     def cuda(self) -> bool:
@@ -111,6 +119,14 @@ def poly(steps: int, power: float = 0.5) -> Schedule:
     return lambda step: float((1 - step / steps) ** power)
 
 
+def one_cycle(steps: int, rise: float = 0.3) -> Schedule:
+    """Up in a straight line for a share `rise` of the updates, then down as half a cosine."""
+    top = max(1.0, rise * steps)
+    return lambda step: (
+        (step + 1) / top if step + 1 <= top else 0.5 + 0.5 * math.cos(math.pi * (step - top) / (steps - top))
+    )
+
+
 def constant(step: int) -> float:
     """The base rate throughout."""
     return 1.0
@@ -152,6 +168,16 @@ class Progress:
     steps: int
     loss: dict[str, float]
     seconds_left: float
+
+
+def told(report: Callable[[str], None]) -> Callable[[Progress], None]:
+    """Progress as a line of text."""
+
+    def progress(now: Progress) -> None:
+        left = str(timedelta(seconds=round(now.seconds_left)))
+        report(f"update {now.step:,} of {now.steps:,}, loss {now.loss[TOTAL]:.4g}, {left} left")
+
+    return progress
 
 
 def train(

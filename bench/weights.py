@@ -36,14 +36,20 @@ def weights_folder(given: Path | None = None) -> Path | None:
 def find_weights(name: str, given: Path | None = None) -> Path | None:
     """The file of that name (``x2.mat``, ``srcnn/x2.mat``) at any depth below `weights_folder`.
 
-    None when there is no weights folder or no such file below it; DataError when there are several.
+    Where there is none, one in another format that can be read (``x2.safetensors``) serves.  None when there is no
+    weights folder or no such file below it; DataError when there are several.
     """
     folder = weights_folder(given)
     if folder is None:
         return None
     if (folder / name).is_file():
         return folder / name
-    found = sorted(path for path in folder.rglob(Path(name).name) if path.is_file() and path.match(name))
+    names = [name, *(str(Path(name).with_suffix(suffix)) for suffix in READERS if suffix != Path(name).suffix)]
+    found: list[Path] = []
+    for wanted in names:
+        found += sorted(path for path in folder.rglob(Path(wanted).name) if path.is_file() and path.match(wanted))
+        if found:
+            break
     if len(found) > 1:
         raise DataError(f"several files are called {name}: {listing([str(p) for p in found])}; keep one of them")
     return found[0] if found else None
@@ -59,6 +65,20 @@ def sha256(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
+
+
+def describe(path: Path) -> str:
+    """A weights file in a few words: name, the start of its SHA-256 and, where its header says, what it learnt from."""
+    source = ""
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        try:
+            with safe_open(path, "np") as file:
+                source = (file.metadata() or {}).get("trained_on", "")
+        except Exception as error:  # the library raises several kinds for a damaged file
+            raise DataError(f"{path} is not a readable .safetensors file: {error}") from error
+    return f"{path.name} sha256 {sha256(path)[:12]}" + (f" (trained on {source})" if source else "")
 
 
 def read_weights(path: Path) -> "dict[str, Tensor]":

@@ -17,6 +17,7 @@ from bench.weights import load_weights, read_weights
 
 FILTERS = (1, 64, 32, 1)
 KERNELS = (9, 5, 5)  # pixels
+SRCNN_FILES = ("x2.mat", "x3.mat", "x4.mat")  # of the ratios 1/2, 1/3 and 1/4
 BORDER = sum(kernel // 2 for kernel in KERNELS)  # pixels that valid convolutions cut from each side
 
 # ITU-R BT.601 in Matlab's scaling: Y in 16/255..235/255, Cb and Cr in 16/255..240/255 for RGB in [0, 1].

@@ -1,3 +1,5 @@
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -7,10 +9,11 @@ from annotated_types import Ge, Gt
 from scipy.spatial.distance import cdist
 from torch.nn.functional import cross_entropy
 
-from bench.base import Method, SigmaRule, Train
-from bench.errors import DataError
-from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
-from bench.weights import find_weights, sha256
+from bench.base import Method, Pretraining, SigmaRule, Train
+from bench.errors import DataError, UsageError
+from bench.resize import resize_all
+from bench.training import Compute, Curves, Schedule, one_cycle, parameter_groups, poly, seeded, told, train
+from bench.weights import describe
 from methods._dgd import (
     ACCUMULATE,
     CHECKPOINT_EVERY,
@@ -31,6 +34,26 @@ if TYPE_CHECKING:
     from bench.images import Images
 
 STEPS = {"smoke": 4, "quick": 150, "paper": 500}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A training: updates, images a side and batch, batches an update, base rate, and the rate's course."""
+
+    steps: int
+    batch: int
+    accumulate: int
+    lr: float
+    schedule: Callable[[int], Schedule]
+
+
+# paper: the iterations of SING's initialisation, at the release's batch and rate from scratch.  quick: 21 epochs of
+# Market-1501.
+PRETRAINING = {
+    "smoke": Stage(4, 8, 1, 0.05, poly),
+    "quick": Stage(4250, 64, 1, 0.12, one_cycle),
+    "paper": Stage(10_000, 100, 2, 0.1, poly),
+}
 
 
 class Person(Method):
@@ -79,27 +102,17 @@ class Person(Method):
         self.dropout = dropout
         self.precision = precision
 
-    def available(self, weights: Path | None, profile: str) -> str | None:
-        if self._random(profile) or self.initial_weights(weights, profile):
-            return None
-        where = f"is not below {weights}" if weights else "needs a folder of weights (--weights or BENCH_WEIGHTS)"
-        return f"{DGD_FILE}, which DGD starts from, {where}; {self.name}[scratch] trains without"
-
-    def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
-        path = find_weights(DGD_FILE, weights) if weights and not self._random(profile) else None
-        return [path] if path else []
+    def files(self, profile: str) -> tuple[str, ...]:
+        return () if self.scratch or profile == "smoke" else (DGD_FILE,)
 
     def sigma_rule(self, profile: str) -> SigmaRule:
         return SIGMA[profile]
-
-    def _random(self, profile: str) -> bool:
-        return self.scratch or profile == "smoke"
 
     def fit(self, train: Train) -> "Person":
         people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
         self.network_ = self._start(train, len(people))
         steps = STEPS[train.profile] if self.steps is None else self.steps
-        self.compute_ = Compute(train.device, best_precision(self.precision, train.device), channels_last=True)
+        self.compute_ = Compute.of(train, best_precision(self.precision, train.device), channels_last=True)
         self.curves_ = self._train(train, labels, steps) if steps else None
         self.network_.eval()
         return self
@@ -113,45 +126,83 @@ class Person(Method):
         with seeded(train.seed):
             network = DGD(people, width, self.dropout)
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
-        if not self._random(train.profile):
+        if self.files(train.profile):
             if reason := self.available(train.weights, train.profile):
                 raise DataError(reason)
             (path,) = self.initial_weights(train.weights, train.profile)
             load_dgd(network, path)
-            self.initialisation_ = f"{path.name} sha256 {sha256(path)[:12]}, fc8 new"
+            self.initialisation_ = f"{describe(path)}, fc8 new"
         return network
 
+    def pretrain(self, given: Pretraining) -> dict[str, DGD]:
+        """Softmax over the people of a large set, from random weights; file name without suffix -> network."""
+        if given.identity is None:
+            raise UsageError("DGD learns to tell people apart: give it a data set (--dataset), not a folder of images")
+        stage = PRETRAINING[given.profile]
+        with seeded(given.seed):
+            network = DGD(int(given.identity.max()) + 1, SMOKE_WIDTH if given.profile == "smoke" else 1.0, self.dropout)
+        self._optimise(
+            network,
+            random_crops([resize_all(given.images, RESIZED)], [given.identity], stage.batch, given.seed),
+            given,
+            stage,
+            Compute.of(given, best_precision(self.precision, given.device), channels_last=True),
+        )
+        return {Path(DGD_FILE).stem: network}
+
     def _train(self, given: Train, labels: np.ndarray, steps: int) -> Curves:
-        sides = (given.gallery.array(), given.probe.array())
-        targets = np.split(labels, [len(sides[0])])
+        sides = [given.gallery.array(), given.probe.array()]
         size = min(self.batch, 8) if given.profile == "smoke" else self.batch
+        batches = random_crops(sides, np.split(labels, [len(sides[0])]), size, given.seed)
+        stage = Stage(steps, size, self.accumulate or ACCUMULATE[given.profile], self.lr, poly)
+        return self._optimise(self.network_, batches, given, stage, self.compute_)
 
-        def batches(i: int) -> dict[str, torch.Tensor]:
-            """`batch` random images of each side, cropped and mirrored at random."""
-            rng = np.random.default_rng([given.seed, i])
-            crops, people = [], []
-            for images, persons in zip(sides, targets, strict=True):
-                for k in rng.integers(len(images), size=size):
-                    top, left = (int(rng.integers(a - b + 1)) for a, b in zip(RESIZED, INPUT, strict=True))
-                    crop = images[k, top : top + INPUT[0], left : left + INPUT[1]]
-                    crops.append(crop[:, ::-1] if rng.integers(2) else crop)
-                    people.append(persons[k])
-            return {"images": normalise(as_tensor(np.stack(crops))), "people": torch.tensor(people)}
-
-        def loss(network: DGD, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-            return {"total": cross_entropy(network(batch["images"]).float(), batch["people"])}
-
-        groups = parameter_groups(self.network_, "dgd", self.lr, self.weight_decay, bias_lr=2.0)
+    def _optimise(
+        self,
+        network: DGD,
+        batches: Callable[[int], dict[str, torch.Tensor]],
+        given: Train | Pretraining,
+        stage: Stage,
+        compute: Compute,
+    ) -> Curves:
+        groups = parameter_groups(network, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
         return train(
-            self.network_,
+            network,
             batches,
-            loss,
+            softmax_loss,
             torch.optim.SGD(groups, momentum=self.momentum),
-            poly(steps),
-            steps,
-            compute=self.compute_,
-            accumulate=self.accumulate or ACCUMULATE[given.profile],
+            stage.schedule(stage.steps),
+            stage.steps,
+            compute=compute,
+            accumulate=stage.accumulate,
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "dgd.pt",
             checkpoint_every=CHECKPOINT_EVERY,
+            progress=told(given.report) if isinstance(given, Pretraining) else None,
         )
+
+
+def random_crops(
+    sides: Sequence[np.ndarray], people: Sequence[np.ndarray], size: int, seed: int
+) -> Callable[[int], dict[str, torch.Tensor]]:
+    """Batch number -> `size` random images of each side, cropped to 144x56 and mirrored at random.
+
+    sides: uint8 RGB (n, 160, 72, 3) each; people: their labels.
+    """
+
+    def batches(i: int) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng([seed, i])
+        crops, labels = [], []
+        for images, persons in zip(sides, people, strict=True):
+            for k in rng.integers(len(images), size=size):
+                top, left = (int(rng.integers(a - b + 1)) for a, b in zip(RESIZED, INPUT, strict=True))
+                crop = images[k, top : top + INPUT[0], left : left + INPUT[1]]
+                crops.append(crop[:, ::-1] if rng.integers(2) else crop)
+                labels.append(persons[k])
+        return {"images": normalise(as_tensor(np.stack(crops))), "people": torch.tensor(labels)}
+
+    return batches
+
+
+def softmax_loss(network: DGD, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"total": cross_entropy(network(batch["images"]).float(), batch["people"])}

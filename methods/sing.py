@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from bench.base import Method, SigmaRule, Train
 from bench.errors import BenchError, DataError
 from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
-from bench.weights import find_weights, sha256
+from bench.weights import describe
 from methods._dgd import (
     ACCUMULATE,
     CHECKPOINT_EVERY,
@@ -26,7 +25,7 @@ from methods._dgd import (
     load_dgd,
     normalise,
 )
-from methods._srcnn import SRCNN, load_srcnn
+from methods._srcnn import SRCNN, SRCNN_FILES, load_srcnn
 
 if TYPE_CHECKING:
     from bench.images import Images
@@ -135,29 +134,18 @@ class SING(Method):
         self.dropout = dropout
         self.precision = precision
 
-    def available(self, weights: Path | None, profile: str) -> str | None:
-        names = self._files(profile)
-        missing = [name for name in names if not (weights and find_weights(name, weights))]
-        if not missing:
-            return None
-        where = f"not below {weights}" if weights else "looked for in --weights or BENCH_WEIGHTS, and none is given"
-        return f"SING starts from {', '.join(missing)}: {where}; sing[scratch] trains without"
-
-    def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
-        return [path for name in self._files(profile) if weights and (path := find_weights(name, weights))]
+    def files(self, profile: str) -> tuple[str, ...]:
+        return () if self.scratch or profile == "smoke" else (DGD_FILE, *SRCNN_FILES)
 
     def sigma_rule(self, profile: str) -> SigmaRule:
         return SIGMA[profile]
-
-    def _files(self, profile: str) -> list[str]:
-        return [] if self.scratch or profile == "smoke" else [DGD_FILE, "x2.mat", "x3.mat", "x4.mat"]
 
     def fit(self, train: Train) -> "SING":
         people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
         if train.synthetic is None or len(train.synthetic) != len(train.gallery):
             raise BenchError("SING has a synthetic stream of its own: run it without synthetic_lr")
         self.network_ = self._start(train, len(people))
-        self.compute_ = Compute(train.device, best_precision(self.precision, train.device), channels_last=True)
+        self.compute_ = Compute.of(train, best_precision(self.precision, train.device), channels_last=True)
         steps = STEPS[train.profile] if self.steps is None else self.steps
         self.curves_ = self._train(train, labels, steps) if steps else None
         self.compute_.place(self.network_.eval())
@@ -205,15 +193,14 @@ class SING(Method):
             if self.scratch and width == 1:
                 network.sr.pass_through()
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
-        if self._files(train.profile):
+        if self.files(train.profile):
             if reason := self.available(train.weights, train.profile):
                 raise DataError(reason)
             dgd, *srcnn = self.initial_weights(train.weights, train.profile)
             sr = srcnn[train.ratio.denominator - 2]
             load_dgd(network.reid, dgd)
             load_srcnn(network.sr, sr)
-            self.initialisation_ = "; ".join(f"{path.name} sha256 {sha256(path)[:12]}" for path in (sr, dgd))
-            self.initialisation_ += "; fc8 new"
+            self.initialisation_ = f"{describe(sr)}; {describe(dgd)}; fc8 new"
         return network
 
     def _train(self, given: Train, labels: np.ndarray, steps: int) -> Curves:

@@ -1,4 +1,6 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -6,14 +8,16 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt
 
-from bench.base import FrontEnd, Size, Upscaling
+from bench.base import FrontEnd, Pretraining, Size, Upscaling
 from bench.errors import DataError
 from bench.resize import resize_all, shrink
-from bench.training import Compute, Curves, constant, seeded, train
-from bench.weights import find_weights, sha256
-from methods._srcnn import BORDER, SRCNN, load_srcnn, rgb_to_ycbcr, squared_error
+from bench.spec import ANCHORS
+from bench.training import Compute, Curves, constant, seeded, told, train
+from bench.weights import describe, find_weights
+from methods._srcnn import BORDER, SRCNN, SRCNN_FILES, load_srcnn, rgb_to_ycbcr, squared_error
 
 STEPS = {"smoke": 5, "quick": 100, "paper": 200}
+PRETRAINING = {"smoke": 5, "quick": 5000, "paper": 200_000}  # updates for each ratio
 SMOKE_WIDTH = 1 / 8
 
 
@@ -55,18 +59,8 @@ class SuperResolution(FrontEnd):
         self.batch = batch
         self.sub_image = sub_image
 
-    def available(self, weights: Path | None, profile: str) -> str | None:
-        missing = [name for name in self._files(profile) if not (weights and find_weights(name, weights))]
-        if not missing:
-            return None
-        where = f"are not below {weights}" if weights else "need a folder of weights (--weights or BENCH_WEIGHTS)"
-        return f"SRCNN's weights {', '.join(missing)} {where}; srcnn[scratch] trains without"
-
-    def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
-        return [path for name in self._files(profile) if weights and (path := find_weights(name, weights))]
-
-    def _files(self, profile: str) -> list[str]:
-        return [] if self.scratch or profile == "smoke" else ["x2.mat", "x3.mat", "x4.mat"]
+    def files(self, profile: str) -> tuple[str, ...]:
+        return () if self.scratch or profile == "smoke" else SRCNN_FILES
 
     def fit(self, train: Upscaling) -> "SuperResolution":
         width = SMOKE_WIDTH if train.profile == "smoke" else 1.0
@@ -74,12 +68,12 @@ class SuperResolution(FrontEnd):
             model = SRCNN("valid", width).pass_through()
         self.initialisation_ = f"from scratch, {width:g} of the filters, seed {train.seed}"
         name = f"x{train.ratio.denominator}.mat"
-        if name in self._files(train.profile):
+        if name in self.files(train.profile):
             path = find_weights(name, train.weights) if train.weights else None
             if path is None:
                 raise DataError(str(self.available(train.weights, train.profile)))
             load_srcnn(model, path)
-            self.initialisation_ = f"{name} sha256 {sha256(path)[:12]}"
+            self.initialisation_ = describe(path)
         steps = STEPS[train.profile] if self.steps is None else self.steps
         self.curves_ = self._train(model, train, steps) if steps else None
         self.network_ = SRCNN("replicate", width).to(train.device)
@@ -105,15 +99,74 @@ class SuperResolution(FrontEnd):
             x, y = (torch.stack(part) for part in zip(*pairs, strict=True))
             return {"input": x, "target": y}
 
-        def loss(network: SRCNN, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-            return {"total": squared_error(network(batch["input"]), batch["target"])}
+        return self._optimise(model, batches, given, steps)
 
-        optimiser = torch.optim.SGD(model.parameter_groups(self.lr), momentum=self.momentum)
-        checkpoint = given.workspace and given.workspace / "srcnn.pt"
-        compute = Compute(given.device)
+    def pretrain(self, given: Pretraining) -> dict[str, SRCNN]:
+        """A network for each ratio from any images, as the training package does; file name without suffix -> network.
+
+        Sub-images at random places of random images: target, the sub-image; input, it shrunk and up-scaled with a
+        margin around it, so that its borders are like the rest.
+        """
+        networks = {}
+        for ratio, name in zip(ANCHORS, SRCNN_FILES, strict=True):
+            width = SMOKE_WIDTH if given.profile == "smoke" else 1.0
+            with seeded(given.seed, ratio.denominator):
+                model = SRCNN("valid", width).pass_through()
+            workspace = given.workspace / name
+
+            def report(line: str, name: str = name) -> None:
+                given.report(f"{Path(name).stem}: {line}")
+
+            one = replace(given, workspace=workspace, report=report)
+            self._optimise(model, self._sub_images(given, ratio), one, PRETRAINING[given.profile])
+            networks[Path(name).stem] = model
+        return networks
+
+    def _sub_images(self, given: Pretraining, ratio: Fraction) -> Callable[[int], dict[str, torch.Tensor]]:
+        margin = 2 * ratio.denominator
+        side = -(-(self.sub_image + 2 * margin) // ratio.denominator) * ratio.denominator
+        large = [i for i, image in enumerate(given.images) if min(image.shape[:2]) >= side]
+        if not large:
+            raise DataError(f"SRCNN needs images of at least {side}x{side} pixels to be trained on, and there is none")
+        inner = np.s_[:, :, margin : margin + self.sub_image, margin : margin + self.sub_image]
+
+        def batches(i: int) -> dict[str, torch.Tensor]:
+            rng = np.random.default_rng([given.seed, ratio.denominator, i])
+            patches = []
+            for k in rng.choice(large, size=self.batch):
+                image = given.images[k]
+                top, left = (int(rng.integers(n - side + 1)) for n in image.shape[:2])
+                patch = image[top : top + side, left : left + side]
+                patches.append(patch[:, ::-1] if rng.integers(2) else patch)
+            blurred = resize_all([shrink(patch, ratio) for patch in patches], (side, side))
+            target = luma(np.stack(patches))[inner][:, :, BORDER:-BORDER, BORDER:-BORDER]
+            return {"input": luma(blurred)[inner], "target": target}
+
+        return batches
+
+    def _optimise(
+        self,
+        model: SRCNN,
+        batches: Callable[[int], dict[str, torch.Tensor]],
+        given: Upscaling | Pretraining,
+        steps: int,
+    ) -> Curves:
         return train(
-            model, batches, loss, optimiser, constant, steps, compute=compute, seed=given.seed, checkpoint=checkpoint
+            model,
+            batches,
+            half_squares,
+            torch.optim.SGD(model.parameter_groups(self.lr), momentum=self.momentum),
+            constant,
+            steps,
+            compute=Compute.of(given),
+            seed=given.seed,
+            checkpoint=given.workspace and given.workspace / "srcnn.pt",
+            progress=told(given.report) if isinstance(given, Pretraining) else None,
         )
+
+
+def half_squares(network: SRCNN, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"total": squared_error(network(batch["input"]), batch["target"])}
 
 
 def luma(images: np.ndarray) -> torch.Tensor:

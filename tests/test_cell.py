@@ -11,7 +11,7 @@ import pytest
 from bench import provenance
 from bench.base import FrontEnd, Method, SigmaRule
 from bench.cache import Cache
-from bench.cell import Cell, View, evaluate, models
+from bench.cell import Cell, Means, View, evaluate, models
 from bench.data import Data, load
 from bench.errors import BenchError
 from bench.fusion import SIGMA_GRID
@@ -186,7 +186,7 @@ def forget() -> None:
 
 
 def run(method: MethodSpec, data: Data, cache: Cache, split: int = 0):
-    return evaluate(Cell(method.text, data.spec.text, split, 0, "paper", data.sha256), method, data, cache, "cpu")
+    return evaluate(Cell(method.text, data.spec.text, split, 0, "paper", data.sha256), method, data, cache)
 
 
 def naive_scores(distances: np.ndarray, probe: np.ndarray, gallery: np.ndarray) -> tuple[list[float], float]:
@@ -506,7 +506,8 @@ class TestTrained:
     def run(self, data, cache, folder, profile, frontend=Coach):
         method = spec(Pupil, frontend)
         cell = Cell(method.text, data.spec.text, 0, 0, profile, data.sha256, "w" * 64)
-        return evaluate(cell, method, data, cache, "cpu", folder / "weights", folder / "work")
+        means = Means(profile, weights=folder / "weights", initial=cell.weights, workspace=folder / "work")
+        return evaluate(cell, method, data, cache, means)
 
     def test_the_record_names_initialisation_and_curves_of_each_anchor(self, data, cache, tmp_path) -> None:
         record = self.run(data, cache, tmp_path, "quick").record

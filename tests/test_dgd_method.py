@@ -93,7 +93,7 @@ def test_without_weights_it_says_so(bench, tmp_path) -> None:
     output = bench("run", "-m", "bicubic+dgd", *arguments)
     assert output.code == 2
     assert output.err.count("\n") == 1
-    assert "needs a folder of weights" in output.err
+    assert "dgd starts from dgd_market1501.safetensors, looked for in --weights or BENCH_WEIGHTS" in output.err
     assert bench("run", "-m", "bicubic+dgd[scratch]", *arguments).code == 0
     assert bench("run", "-m", "bicubic+dgd", *arguments, "--profile", "smoke").code == 0
 

@@ -1,5 +1,6 @@
 """What a run consists of where weights and training schedules matter."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +26,8 @@ class Starter(Method):
     profiles = True
     scales = "own"
 
-    def available(self, weights, profile) -> str | None:
-        return None if profile == "smoke" or self.initial_weights(weights, profile) else "there is no start.mat"
-
-    def initial_weights(self, weights, profile) -> list[Path]:
-        return [] if profile == "smoke" or weights is None else list(weights.glob("start.mat"))
+    def files(self, profile) -> tuple[str, ...]:
+        return () if profile == "smoke" else ("start.mat",)
 
 
 class Trainee(Plain):
@@ -56,8 +54,11 @@ def with_weights(settings: runner.Settings, content: bytes, folder: Path) -> run
 
 def test_missing_weights_are_a_reason(settings) -> None:
     skipped = runner.plan(replace(settings, methods=["start*", "bicubic+xqda"])).skipped
-    assert skipped == [f"starter on {SMALL}: there is no start.mat"]
-    with pytest.raises(UsageError, match=r"^starter cannot run here: there is no start\.mat$"):
+    assert skipped == [
+        f"starter on {SMALL}: starter starts from start.mat, looked for in --weights or BENCH_WEIGHTS, and neither is"
+        " given"
+    ]
+    with pytest.raises(UsageError, match=r"^starter cannot run here: starter starts from start\.mat, looked for"):
         runner.plan(replace(settings, methods=["starter"]))
     assert len(runner.plan(replace(settings, methods=["starter"], profile="smoke")).tasks) == 1
 
@@ -97,7 +98,7 @@ def test_checkpoints_go_when_the_cell_is_stored(settings, monkeypatch) -> None:
     seen = []
 
     def evaluate(*arguments):
-        workspace = arguments[-1]
+        workspace = arguments[-1].workspace
         workspace.mkdir(parents=True)
         seen.append(workspace)
         return original(*arguments)
@@ -115,3 +116,52 @@ def test_weights_that_are_no_folder_are_one_line(bench, tmp_path) -> None:
     assert output.code == 3
     assert output.err.startswith("bench: the weights folder")
     assert output.err.count("\n") == 1
+
+
+def test_cells_spread_over_the_devices_there_are(settings) -> None:
+    two = replace(settings, devices=("gpu:0", "gpu:1"))
+    settings.store.lock(runner.make_cell(method_spec("bicubic+xqda"), load_small(settings), 0, settings))
+    with runner.free_device(two) as first, runner.free_device(two) as second:
+        assert {first, second} == {"gpu:0", "gpu:1"}
+    with runner.free_device(two) as again:
+        assert again == "gpu:0", "each is free once its cell has ended"
+    with runner.free_device(settings) as only, runner.free_device(settings) as shared:
+        assert only == shared == "cpu"
+
+
+def test_a_device_is_waited_for(settings, monkeypatch) -> None:
+    two = replace(settings, devices=("gpu:0", "gpu:1"))
+    settings.store.lock(runner.make_cell(method_spec("bicubic+xqda"), load_small(settings), 0, settings))
+    with contextlib.ExitStack() as held:
+        first, second = (held.enter_context(runner.free_device(two)) for _ in range(2))
+        waits = []
+
+        def let_go(seconds: float) -> None:
+            waits.append(seconds)
+            settings.store.device_lock(first).release(force=True)
+            held.close()
+
+        monkeypatch.setattr(runner.time, "sleep", let_go)
+        with runner.free_device(two) as third:
+            assert third in (first, second)
+    assert waits == [runner.DEVICE_WAIT]
+
+
+def load_small(settings):
+    return load(dataset_spec(SMALL), None, 0, settings.cache)
+
+
+def test_time_is_estimated_from_the_likest_cells(settings) -> None:
+    data = load_small(settings)
+
+    def task(name: str, split: int) -> runner.Task:
+        method = method_spec(name)
+        return runner.Task(runner.make_cell(method, data, split, settings), method, data)
+
+    for split, seconds in enumerate((2.0, 4.0, 6.0)):
+        done = task("bicubic+xqda", split).cell
+        settings.store.put(done, {"cmc": [1.0], "cost": {"total_seconds": seconds}}, {})
+    exact = runner.estimate([task("bicubic+xqda", 5), task("bicubic+xqda", 6)], settings.store, jobs=2)
+    assert exact == runner.Estimate(4.0, akin=0, unknown=0)
+    akin = runner.estimate([task("bicubic+xqda[solver=eigh]", 0), task("bicubic+nfst", 0)], settings.store, jobs=1)
+    assert akin == runner.Estimate(4.0, akin=1, unknown=1)

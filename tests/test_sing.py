@@ -148,7 +148,7 @@ def test_three_anchors_are_fused_and_the_record_names_their_start(bench, tmp_pat
     refused = bench("run", "-m", "sing", *arguments)
     assert refused.code == 2
     assert refused.err.count("\n") == 1
-    assert "SING starts from dgd_market1501.safetensors, x2.mat" in refused.err
+    assert "sing starts from dgd_market1501.safetensors, x2.mat" in refused.err
     output = bench("run", "-m", "sing", *arguments, "--profile", "smoke")
     assert output.code == 0, output.err
     content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())

@@ -81,12 +81,12 @@ def test_without_weights_it_says_so(bench, tmp_path) -> None:
     output = bench("run", "-m", "srcnn+xqda", *arguments)
     assert output.code == 2
     assert output.err.count("\n") == 1
-    assert "x2.mat, x3.mat, x4.mat need a folder of weights" in output.err
+    assert "srcnn starts from x2.mat, x3.mat, x4.mat, looked for in --weights or BENCH_WEIGHTS" in output.err
     assert "srcnn[scratch]" in output.err
     assert bench("run", "-m", "srcnn+xqda[scratch]", *arguments).code == 0
     output = bench("run", "-m", "*+xqda", *arguments)
     assert output.code == 0
-    assert output.out.startswith("skipped: srcnn+xqda on synthetic[identities=24]: SRCNN's weights")
+    assert output.out.startswith("skipped: srcnn+xqda on synthetic[identities=24]: srcnn starts from")
 
 
 @pytest.mark.parametrize("method", ["xqda", "nfst"])

@@ -1,0 +1,109 @@
+"""Weights files that training starts from, made from images of one's own: ``python -m bench pretrain``."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.base import Photo, Pretraining, Trained
+from bench.data import decode, list_photos, natural_order
+from bench.errors import DataError, UsageError
+from bench.images import Packed, digest, pack
+from bench.registry import registry, unknown
+from bench.spec import dataset_spec
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pre-training.  trained: the method or front-end; source: what the images are, for the files' headers."""
+
+    trained: Trained
+    images: Packed
+    identity: np.ndarray | None
+    source: str
+
+
+def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | None) -> Job:
+    """Read the images of a data set's training part, or of a folder of any images.
+
+    UsageError for a name that cannot be pre-trained or lacks what it needs; DataError for images that cannot be read.
+    """
+    plugins = [p for p in registry().plugins if p.kind != "dataset"]
+    found = next((p for p in plugins if p.name == name), None)
+    able = [p.name for p in plugins if can_pretrain(p.load())]
+    if found is None or name not in able:
+        raise unknown("method or front-end to pre-train", name, able)
+    if (dataset is None) == (folder is None):
+        raise UsageError("say what to train on: either --dataset NAME or --images FOLDER")
+    if dataset is not None:
+        spec = dataset_spec(dataset)
+        photos = list_photos(spec.build(), root, training=True)
+        order = natural_order({photo.identity for photo in photos})
+        labels = np.array([order[photo.identity] for photo in photos], np.int64)
+        return Job(found.load()(), pack([decode(p, spec.text) for p in photos]), labels, f"{spec.text}, training part")
+    paths = image_files(Path(str(folder)))
+    photos = [Photo(path, "", "") for path in paths]
+    return Job(found.load()(), pack([decode(p, "images") for p in photos]), None, f"{len(paths)} images of {folder}")
+
+
+def can_pretrain(kind: type[Trained]) -> bool:
+    return kind.pretrain is not Trained.pretrain
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Every image file below a folder, in name order; DataError where there is none."""
+    if not folder.is_dir():
+        raise DataError(f"--images {folder} is not a folder; name one that holds images")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    if not paths:
+        raise DataError(f"no image below {folder}: files that end in {', '.join(IMAGE_SUFFIXES)} are looked for")
+    return paths
+
+
+def run(
+    job: Job,
+    output: Path,
+    seed: int,
+    profile: str,
+    device: str,
+    report: Callable[[str], None],
+    compile: bool = False,
+    deterministic: bool = False,
+) -> list[Path]:
+    """Train, write a safetensors file for each network and return their paths.
+
+    A killed training goes on from its checkpoint when it is given the same command; checkpoints lie in `output` until
+    the end.
+    """
+    from bench.weights import save_weights
+
+    about = digest(job.images.flat, job.images.shapes, seed, profile, repr(job.trained))
+    workspace = output / f"{job.trained.name}-{about}.checkpoints"
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
+    given = Pretraining(job.images, job.identity, seed, profile, device, workspace, report, compile, deterministic)
+    paths = []
+    for stem, network in job.trained.pretrain(given).items():
+        paths.append(output / f"{stem}.safetensors")
+        save_weights(paths[-1], network, trained_on=job.source, profile=profile, seed=str(seed))
+    shutil.rmtree(workspace, ignore_errors=True)
+    return paths
+
+
+def reporter(every: float = 10.0) -> Callable[[str], None]:
+    """Print a line at most every so many seconds."""
+    last = [0.0]
+
+    def report(line: str) -> None:
+        if time.monotonic() - last[0] >= every:
+            last[0] = time.monotonic()
+            print(line, flush=True)
+
+    return report

@@ -1,0 +1,132 @@
+"""Weights made from one's own images: what is trained on, resuming, and that the files are found and loaded."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from bench import pretrain  # noqa: E402
+from bench.base import Pretraining  # noqa: E402
+from bench.runner import torch_threads  # noqa: E402
+from bench.training import one_cycle  # noqa: E402
+from bench.weights import describe, find_weights, read_weights  # noqa: E402
+from methods._dgd import DGD  # noqa: E402
+from methods._srcnn import SRCNN  # noqa: E402
+from methods.srcnn import SuperResolution  # noqa: E402
+
+SMALL = "synthetic[identities=8]"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with torch_threads(1):
+        yield
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    folder = tmp_path / "photographs" / "deep"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        Image.fromarray(rng.integers(256, size=(60, 64, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    (folder / "notes.txt").write_text("no image")
+    return folder.parent
+
+
+def test_dgd_from_a_data_set(bench, tmp_path) -> None:
+    output = bench("pretrain", "dgd", "-d", SMALL, "--output", tmp_path, "--profile", "smoke")
+    assert output.code == 0, output.err
+    (path,) = tmp_path.glob("*")
+    assert path.name == "dgd_market1501.safetensors", "checkpoints go once the file is written"
+    weights = read_weights(path)
+    assert weights["fc8.weight"].shape[0] == 8
+    assert {k.removesuffix("_bn.num_batches_tracked") for k in weights} >= {"conv1", "fc7"}
+    assert f"trained on {SMALL}, training part" in describe(path)
+    network = DGD(8, 1 / 8)
+    network.load_state_dict(weights)
+
+
+def test_srcnn_from_any_images_serves_in_the_releases_place(bench, tmp_path, photographs) -> None:
+    output = bench("pretrain", "srcnn", "--images", photographs, "--output", tmp_path / "w", "--profile", "smoke")
+    assert output.code == 0, output.err
+    assert "3 images" in output.out
+    assert [p.name for p in sorted((tmp_path / "w").glob("*"))] == [f"x{n}.safetensors" for n in (2, 3, 4)]
+    assert find_weights("x3.mat", tmp_path / "w") == tmp_path / "w" / "x3.safetensors"
+    assert SuperResolution().available(tmp_path / "w", "quick") is None
+    SRCNN("valid", 1 / 8).load_state_dict(read_weights(tmp_path / "w" / "x2.safetensors"))
+
+
+def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path, monkeypatch) -> None:
+    job = pretrain.make_job("dgd", SMALL, None, None)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(line: str) -> None:
+        if line.startswith("update 1 of"):
+            raise Killed
+
+    def run(folder, report=lambda line: None):
+        return read_weights(pretrain.run(job, folder, 0, "smoke", "cpu", report)[0])
+
+    alone = run(tmp_path / "alone")
+    monkeypatch.setattr("methods.dgd.CHECKPOINT_EVERY", 1)
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", kill)
+    again = run(tmp_path / "killed")
+    assert all(torch.equal(alone[name], again[name]) for name in alone)
+
+
+def test_sub_images_are_those_of_the_image_and_their_input_is_blurred(tmp_path) -> None:
+    """On a grey ramp, shrinking and up-scaling change nothing away from borders: input and target agree."""
+    ramp = np.repeat(np.arange(80, dtype=np.uint8)[None, :, None], 80, 0).repeat(3, 2) * 2
+    given = Pretraining([ramp], None, 0, "smoke", "cpu", tmp_path, print)
+    method = SuperResolution(batch=4, sub_image=21)
+    for n in (2, 3, 4):
+        batch = method._sub_images(given, Fraction(1, n))(0)
+        assert batch["input"].shape == (4, 1, 21, 21)
+        assert batch["target"].shape == (4, 1, 5, 5)
+        assert (batch["input"][:, :, 8:-8, 8:-8] - batch["target"]).abs().max() < 2.1 / 255
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("xqda", "-d", SMALL), "no method or front-end to pre-train 'xqda': there is dgd, srcnn"),
+        (("dgd",), "either --dataset NAME or --images FOLDER"),
+        (("dgd", "-d", SMALL, "--images", "."), "either --dataset NAME or --images FOLDER"),
+        (("srcnn", "--images", "nowhere"), "nowhere is not a folder"),
+        (("srcnn", "--images", "results/published"), "no image below results/published"),
+        (("srcnn", "-d", "viper"), "viper needs its images"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_one_line(bench, tmp_path, arguments, message) -> None:
+    output = bench("pretrain", *arguments, "--output", tmp_path, "--profile", "smoke")
+    assert output.code in (2, 3)
+    assert message in output.err
+    assert output.err.count("\n") == 1
+
+
+def test_dgd_needs_people(bench, tmp_path, photographs) -> None:
+    output = bench("pretrain", "dgd", "--images", photographs, "--output", tmp_path, "--profile", "smoke")
+    assert (output.code, output.err.count("\n")) == (2, 1)
+    assert "tell people apart" in output.err
+
+
+def test_images_too_small_for_a_sub_image(bench, tmp_path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
+    output = bench("pretrain", "srcnn", "--images", tmp_path, "--output", tmp_path / "w", "--profile", "smoke")
+    assert (output.code, output.err.count("\n")) == (3, 1)
+    assert "images of at least 42x42 pixels" in output.err
+
+
+def test_one_cycle_rises_and_falls() -> None:
+    rate = one_cycle(10, rise=0.4)
+    assert [rate(t) for t in (0, 1, 3)] == [0.25, 0.5, 1.0]
+    values = [rate(t) for t in range(10)]
+    assert values[4:] == sorted(values[4:], reverse=True)
+    assert 0 < values[-1] < 0.1
