@@ -87,6 +87,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--dry-run", action="store_true", help="only say what would be run, and for how long")
     run.add_argument("--force", action="store_true", help="compute finished and stale cells anew")
+    run.add_argument(
+        "--verify",
+        action="store_true",
+        help="compute one split of each stale row anew; where it repeats exactly, the row counts for the code as it is",
+    )
     add_data(run)
 
     status = add("status", "Finished, failed and stale cells of the store.")
@@ -217,6 +222,8 @@ def run_command(options: argparse.Namespace) -> int:
         print(f"skipped: {line}")
     if not plan.tasks:
         raise UsageError("no chosen method runs on a chosen data set that is there")
+    if options.verify:
+        return verify_stale(plan.tasks, settings)
     pending, problems = runner.todo(plan.tasks, settings.store, settings.force)
     for line in problems:
         print(f"bench: {line}", file=sys.stderr)
@@ -237,6 +244,20 @@ def run_command(options: argparse.Namespace) -> int:
     for done in report.failed:
         print(f"bench: {done.task.cell} failed: {done.error}", file=sys.stderr)
     return 1 if report.failed or problems else 0
+
+
+def verify_stale(tasks: Sequence[Any], settings: "Settings") -> int:
+    from bench.verify import verify
+
+    found = 0
+    failed = 0
+    for line, well in verify(tasks, settings):
+        print(line, flush=True)
+        found += 1
+        failed += not well
+    if not found:
+        print("no stale cell among these")
+    return 1 if failed else 0
 
 
 def make_settings(options: argparse.Namespace) -> "Settings":

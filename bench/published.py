@@ -23,13 +23,29 @@ class Published:
 
 @dataclass(frozen=True)
 class TableKind:
-    """A table of the paper.  open: measured methods that it does not list are added below; main: shown after a run."""
+    """A table of the paper.  open: measured methods that it does not list are added below; main: shown after a run.
+
+    rows: measured methods that are added to a table that is not open; one that ends in ``*`` stands for all that begin
+    so.
+    """
 
     name: str
     title: str
     ranks: tuple[int, ...]
     open: bool
     main: bool
+    rows: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The added rows that are named whole, which may be anchor subsets of a stored cell."""
+        return tuple(row for row in self.rows if not row.endswith("*"))
+
+    def adds(self, method: str) -> bool:
+        """Whether a measured method that the paper's table does not list is shown."""
+        return self.open or any(
+            method.startswith(row[:-1]) if row.endswith("*") else method == row for row in self.rows
+        )
 
 
 @cache
@@ -56,6 +72,7 @@ def table_kinds() -> dict[str, TableKind]:
                 tuple(map(int, row["ranks"].split())),
                 row["open"] == "yes",
                 row["main"] == "yes",
+                tuple(row["rows"].split()),
             )
             for row in csv.DictReader(file)
         ]

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import Timeout
 from joblib import Parallel, delayed
@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from bench.cache import Cache
-from bench.cell import Cell, Means, View, evaluate, models
+from bench.cell import Cell, Means, Outcome, View, evaluate, models
 from bench.data import Data, load, one_line
 from bench.errors import BenchError, DataError, NotApplicable, UsageError
 from bench.images import share
@@ -246,13 +246,36 @@ def run_locked(task: Task, settings: Settings) -> Done:
     store, cell = settings.store, task.cell
     if not settings.force and (found := store.get(cell)):
         return Done(task, 0.0, found.record["cmc"][0])
+    start = time.perf_counter()
+    computed = compute(task, settings)
+    seconds = time.perf_counter() - start
+    if isinstance(computed, Failure):
+        store.put_failure(cell, computed.record)
+        return Done(task, seconds, error=computed.message)
+    outcome, provenance = computed
+    cost = {**outcome.record["cost"], "total_seconds": round(seconds, 4), "peak_memory_mib": round(peak_memory(), 1)}
+    store.put(cell, {**outcome.record, "cost": cost, **provenance}, outcome.distances)
+    shutil.rmtree(store.workspace(cell, provenance["code"]), ignore_errors=True)
+    return Done(task, seconds, outcome.record["cmc"][0])
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell could not be computed, in one line, and what is stored of it."""
+
+    message: str
+    record: dict[str, Any]
+
+
+def compute(task: Task, settings: Settings) -> tuple[Outcome, dict[str, Any]] | Failure:
+    """Compute one cell; what came out, and by what code, environment and number of threads."""
+    cell = task.cell
     trained = has_profiles(task.method)
     threads = max(1, (os.cpu_count() or 1) // settings.jobs) if trained else 1
     reset_peak_memory()
-    start = time.perf_counter()
     code = code_of(task.method, task.data.spec)
     provenance = {"code": code, "environment": environment(), "threads": threads}
-    workspace = store.workspace(cell, code)
+    workspace = settings.store.workspace(cell, code)
     try:
         # BLAS gets one thread even where torch gets several: its threads and those of other processes fight for cores.
         with (
@@ -261,16 +284,10 @@ def run_locked(task: Task, settings: Settings) -> Done:
             free_device(settings) as device,
         ):
             means = settings.means(cell, device, workspace)
-            outcome = evaluate(cell, task.method, task.data, settings.cache, means)
+            return evaluate(cell, task.method, task.data, settings.cache, means), provenance
     except Exception as error:  # whatever a plug-in raises is this cell's failure and no other's
         message = str(error) if isinstance(error, BenchError) else one_line(error)
-        store.put_failure(cell, {"error": message, "traceback": traceback.format_exc(), **provenance})
-        return Done(task, time.perf_counter() - start, error=message)
-    seconds = time.perf_counter() - start
-    cost = {**outcome.record["cost"], "total_seconds": round(seconds, 4), "peak_memory_mib": round(peak_memory(), 1)}
-    store.put(cell, {**outcome.record, "cost": cost, **provenance}, outcome.distances)
-    shutil.rmtree(workspace, ignore_errors=True)
-    return Done(task, seconds, outcome.record["cmc"][0])
+        return Failure(message, {"error": message, "traceback": traceback.format_exc(), **provenance})
 
 
 @contextmanager

@@ -83,6 +83,13 @@ class Store:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
+    def update(self, cell: Cell, record: dict[str, Any]) -> None:
+        """Write a finished cell's file anew; its distances stay as they are."""
+        try:
+            self.write(self.path(cell), cell, record)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
     def put_failure(self, cell: Cell, record: dict[str, Any]) -> None:
         try:
             self.write(self.failed_path(cell), cell, record)

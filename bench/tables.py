@@ -144,7 +144,8 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
     methods, entries, used = {}, {}, []
     for dataset in datasets:
         own = sorted({r.cell.method for r in results if r.cell.dataset == dataset and r.cell.seed == seed})
-        extra = [m for m in own if m not in printed_methods] if kind.open else []
+        shown = sorted({*own, *(row for row in kind.named if collect(results, dataset, row, seed)[0])})
+        extra = [m for m in shown if m not in printed_methods and kind.adds(m)]
         listed = printed_methods if dataset in printed_datasets else [m for m in printed_methods if m in own]
         methods[dataset] = (*listed, *extra)
         for method in methods[dataset]:

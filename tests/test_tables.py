@@ -122,7 +122,7 @@ class TestAnchorSubsets:
 
 
 class TestOrder:
-    @pytest.mark.parametrize("name", ["1", "2", "3", "4", "full_resolution"])
+    @pytest.mark.parametrize("name", ["1", "2", "3", "4", "fig6", "full_resolution"])
     def test_rows_and_columns_are_as_printed(self, tmp_path, name) -> None:
         made = table(Store(tmp_path), name)
         assert list(made.datasets) == printed("dataset", name)
@@ -302,3 +302,19 @@ def test_write_table_writes_what_render_gives(store, tmp_path) -> None:
 def test_only_the_tables_of_the_paper_are_declared() -> None:
     assert list(table_kinds()) == ["1", "2", "3", "4", "full_resolution"]
     assert all(np.all(np.diff(kind.ranks) > 0) for kind in table_kinds().values())
+
+
+def test_the_alpha_sweep_lists_its_rows_and_the_anchor_of_the_default(tmp_path) -> None:
+    subsets = {"1/3": {"cmc": [0.3], "map": 0.0}}
+    store = Store(tmp_path)
+    store.put(cell("sing", "mlr_viper"), {**record([0.4]), "subsets": subsets}, {})
+    fill(tmp_path, "sing[alpha=0.5,anchors=1/3]", "mlr_viper", [0.25])
+    fill(tmp_path, "sing[colour=rgb]", "mlr_viper", [0.1])
+    shown = table(store, "fig6", "mlr_viper")
+    means = {method: shown.entries["mlr_viper", method, 1].mean for method in shown.methods["mlr_viper"]}
+    assert means == {
+        "sing[alpha=0]": None,
+        "sing": pytest.approx(40),
+        "sing[alpha=0.5,anchors=1/3]": pytest.approx(25),
+        "sing[anchors=1/3]": pytest.approx(30),
+    }
