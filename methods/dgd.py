@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +13,7 @@ from bench.base import Method, Pretraining, SigmaRule, Train
 from bench.errors import DataError, UsageError
 from bench.resize import resize_all
 from bench.training import Compute, Curves, Schedule, one_cycle, parameter_groups, poly, seeded, told, train
-from bench.weights import describe
+from bench.weights import describe, sha256
 from methods._dgd import (
     ACCUMULATE,
     CHECKPOINT_EVERY,
@@ -54,6 +54,24 @@ PRETRAINING = {
     "quick": Stage(4250, 64, 1, 0.12, one_cycle),
     "paper": Stage(10_000, 100, 2, 0.1, poly),
 }
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Features of a pre-trained network as it is: uint8 RGB (n, 160, 72, 3) to float32 (n, 256).
+
+    sha256: of the weights file.
+    """
+
+    sha256: str
+    precision: str
+    path: Path = field(repr=False)
+    compute: Compute = field(repr=False)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        network = DGD()
+        load_dgd(network, self.path)
+        return extract(network, images, self.compute)
 
 
 class Person(Method):
@@ -110,21 +128,28 @@ class Person(Method):
 
     def fit(self, train: Train) -> "Person":
         people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
+        self.compute_ = Compute.of(train, best_precision(self.precision, train.device), channels_last=True)
         self.network_ = self._start(train, len(people))
         steps = STEPS[train.profile] if self.steps is None else self.steps
-        self.compute_ = Compute.of(train, best_precision(self.precision, train.device), channels_last=True)
         self.curves_ = self._train(train, labels, steps) if steps else None
         self.network_.eval()
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        return cdist(*(extract(self.network_, images.array(), self.compute_) for images in (probe, gallery)))
+        return cdist(self._features(probe), self._features(gallery))
+
+    def _features(self, images: "Images") -> np.ndarray:
+        # Without fine-tuning all splits share one network: its features are computed once and kept.
+        if self.pretrained_ and self.curves_ is None:
+            return images.features(self.pretrained_)
+        return extract(self.network_, images.array(), self.compute_)
 
     def _start(self, train: Train, people: int) -> DGD:
         """The network before training; says in `initialisation_` where it comes from."""
         width = SMOKE_WIDTH if train.profile == "smoke" else 1.0
         with seeded(train.seed):
             network = DGD(people, width, self.dropout)
+        self.pretrained_ = None
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
         if self.files(train.profile):
             if reason := self.available(train.weights, train.profile):
@@ -132,6 +157,7 @@ class Person(Method):
             (path,) = self.initial_weights(train.weights, train.profile)
             load_dgd(network, path)
             self.initialisation_ = f"{describe(path)}, fc8 new"
+            self.pretrained_ = Pretrained(sha256(path), self.compute_.precision, path, self.compute_)
         return network
 
     def pretrain(self, given: Pretraining) -> dict[str, DGD]:

@@ -127,3 +127,5 @@ def test_pretrained_network_without_fine_tuning(data_root, given) -> None:
     distance = method.distances(given.probe, given.gallery)
     assert np.argsort(distance, axis=1)[:, 0].tolist() != [0] * 8
     assert not method.network_.training
+    own = extract(method.network_, given.probe.array(), method.compute_)
+    np.testing.assert_allclose(given.probe.features(method.pretrained_), own, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,144 @@
+"""A training step of SING and the extraction of features, against plain float32 and contiguous memory.
+
+``python -m tests.benchmarks.bench_training [--device cuda] [--batch 20] [--rounds 3]``
+
+The same maths on both sides: one forward pass of the three streams (3 x batch images), the joint loss, one SGD update.
+Ours: the precision that ``auto`` chooses on this machine, channels last, batch normalisations folded for extraction.
+Also printed: the share of this machine's own measured matrix-product peak in that precision.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from bench.provenance import machine
+from bench.training import Compute, parameter_groups, seeded
+from methods._dgd import INPUT, RESIZED, as_tensor, best_precision, centre, extract, normalise
+from methods.sing import SING, Network
+
+# Multiply-accumulates of one image: DGD at 144x56, and SRCNN's valid convolutions from 160x72.
+DGD_MACS = 1.577e9
+SRCNN_MACS = 64 * 81 * 152 * 64 + 32 * 64 * 25 * 148 * 60 + 32 * 25 * 144 * 56
+PEOPLE = 316
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=20, help="images a stream")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=64, help="for extraction")
+    options = parser.parse_args()
+
+    ours = Compute(options.device, best_precision("auto", options.device), channels_last=True)
+    plain = Compute(options.device)
+    name = torch.cuda.get_device_name(options.device) if ours.cuda else machine()
+    print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}; ours: {ours.precision}")
+    peak = matmul_peak(ours)
+    print(f"matrix products in {ours.precision}: {peak / 1e9:,.0f} GFLOP/s")
+
+    steps = {"plain": training_step(plain, options.batch), "ours": training_step(ours, options.batch)}
+    seconds = in_turns(steps, options.rounds, ours)
+    # Backward is twice the forward.
+    flops = 6 * options.batch * (3 * DGD_MACS + 2 * SRCNN_MACS)
+    share = flops / seconds["ours"] / peak
+    print(
+        f"SING step of {3 * options.batch} images: plain {seconds['plain']:.3f} s, ours {seconds['ours']:.3f} s,"
+        f" ratio {seconds['plain'] / seconds['ours']:.2f}, {100 * share:.0f} % of the peak"
+    )
+
+    images = np.random.default_rng(0).integers(256, size=(options.images, *RESIZED, 3), dtype=np.uint8)
+    with seeded(0):
+        network = Network(PEOPLE, 1.0, 0.5, "y").eval()
+    for side, prepare in (("gallery", None), ("probe", network.enhance)):
+        found: dict[str, np.ndarray] = {}
+
+        def literal(found=found, prepare=prepare) -> None:
+            found["plain"] = literal_features(network, images, plain, prepare is not None)
+
+        def fast(found=found, prepare=prepare) -> None:
+            ours.place(network)
+            found["ours"] = extract(network.reid, images, ours, prepare)
+
+        seconds = in_turns({"plain": literal, "ours": fast}, options.rounds, ours)
+        error = np.abs(found["ours"] - found["plain"]).max() / np.abs(found["plain"]).max()
+        print(
+            f"features, {side}: plain {options.images / seconds['plain']:.1f} images/s, ours"
+            f" {options.images / seconds['ours']:.1f}, ratio {seconds['plain'] / seconds['ours']:.2f}, largest"
+            f" difference {error:.0e} of the largest value"
+        )
+
+
+def matmul_peak(compute: Compute, size: int = 2048, rounds: int = 5) -> float:
+    """FLOP/s of the best of some square matrix products in the wanted precision."""
+    kind = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
+    a = torch.randn(size, size, device=compute.device, dtype=kind)
+    best = min(timed(lambda: a @ a, compute) for _ in range(rounds + 1))
+    return 2 * size**3 / best
+
+
+def training_step(compute: Compute, batch: int) -> Callable[[], None]:
+    """One update of SING on random images; weights and momentum stay from call to call."""
+    with seeded(0):
+        network = Network(PEOPLE, 1.0, 0.5, "y").train()
+        network.sr.pass_through()
+        sent = compute.send(
+            {
+                "hr": torch.rand(batch, 3, *INPUT),
+                "low": torch.rand(2 * batch, 3, *RESIZED),
+                "people": torch.randint(PEOPLE, (3 * batch,)),
+            }
+        )
+    sent["people"] = sent["people"].to(compute.device)
+    compute.place(network)
+    groups = network.sr.parameter_groups(1e-5) + parameter_groups(network.reid, "dgd", 0.01, 5e-4, bias_lr=2.0)
+    optimiser = torch.optim.SGD(groups, momentum=0.9)
+    method = SING()
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        with compute.active():
+            with compute.autocast():
+                total = method.loss(network, sent)["total"]
+            total.backward()
+        optimiser.step()
+
+    return step
+
+
+@torch.no_grad()
+def literal_features(network: Network, images: np.ndarray, compute: Compute, enhance: bool) -> np.ndarray:
+    compute.place(network)
+    parts = []
+    for start in range(0, len(images), 32):
+        part = images[start : start + 32]
+        rgb = compute.send({"x": as_tensor(part if enhance else centre(part))})["x"]
+        parts.append(network.reid.features(normalise(network.enhance(rgb) if enhance else rgb)).cpu())
+    return torch.cat(parts).numpy()
+
+
+def in_turns(work: dict[str, Callable[[], None]], rounds: int, compute: Compute) -> dict[str, float]:
+    """Median seconds of each, taking turns, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for turn in range(rounds + 1):
+        for name, call in work.items():
+            spent = timed(call, compute)
+            if turn:
+                seconds[name].append(spent)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def timed(call: Callable[[], object], compute: Compute) -> float:
+    start = time.perf_counter()
+    call()
+    if compute.cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
