@@ -5,9 +5,11 @@ produced them.  It may be deleted at any time.
 """
 
 import hashlib
+import io
+import mmap
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +68,38 @@ class Cache:
 
     def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array of that key; made by `make` and kept when it is not there yet."""
+
+        def write(path: Path) -> None:
+            made = make()
+            with self.writing(), write_atomically(path) as file:
+                np.save(file, made)
+
+        return self._once(key, write)
+
+    def rows(self, key: str, blocks: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
+        """Likewise, made of blocks of its rows (k, ...) of one type, at least one, of which one at a time is held."""
+
+        def write(path: Path) -> None:
+            with ExitStack() as stack:
+                with self.writing():
+                    file = stack.enter_context(write_atomically(path))
+                n = 0
+                for block in blocks():
+                    with self.writing():
+                        if file.tell() == 0:
+                            file.write(header(block.dtype, (n, *block.shape[1:])))
+                        file.write(np.ascontiguousarray(block).data)
+                    n += len(block)
+                with self.writing():
+                    # numpy's header has room for a longer first axis: its length is the same for any number of rows.
+                    file.seek(0)
+                    file.write(header(block.dtype, (n, *block.shape[1:])))
+                    stack.close()
+
+        return self._once(key, write)
+
+    def _once(self, key: str, write: Callable[[Path], None]) -> np.ndarray:
+        """The array of that key; where there is none, `write` makes its file, in one process at a time."""
         found = self.get(key)
         if found is not None:
             return found
@@ -74,13 +108,28 @@ class Cache:
             found = self.get(key)
             if found is not None:
                 return found
-            made = make()
-            with self.writing(), write_atomically(path) as file:
-                np.save(file, made)
+            write(path)
         loaded = self.get(key)
         if loaded is None:
             raise BenchError(f"the cache file {path} cannot be read back; delete {self.folder} and run again")
         return loaded
+
+
+def header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """The head of an ``.npy`` file."""
+    head = io.BytesIO()
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, description)
+    return head.getvalue()
+
+
+def let_go(array: np.ndarray) -> None:
+    """Give the memory of a read-only memory map back to the system; whoever looks at it again reads the file again."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +15,10 @@ from filelock import FileLock
 
 from bench import cmc, fusion
 from bench.base import FrontEnd, Method, SigmaRule, Train, Trained, Upscaling
-from bench.cache import Cache
+from bench.cache import Cache, let_go
 from bench.data import Data
 from bench.errors import BenchError
-from bench.images import Images, Packed, Source, digest
+from bench.images import CHUNK, Images, Packed, Source, digest
 from bench.protocol import Split, folds, gallery_draws, training_rows
 from bench.provenance import code_hash
 from bench.resize import resize_all, shrink
@@ -122,12 +122,15 @@ class View:
         frontend, key = (None, "") if side == "gallery" else self.frontends[ratio]
         rows = self.rows["gallery" if side == "shrunk" else side]
 
-        def make() -> np.ndarray:
-            images = Selection(self.data.images, rows, ratio if side == "shrunk" else None)
-            return frontend.upscale(images, self.size) if frontend else resize_all(images, self.size)
+        def make() -> Iterator[np.ndarray]:
+            for start in range(0, len(rows), CHUNK):
+                chosen = rows[start : start + CHUNK]
+                images = Selection(self.data.images, chosen, ratio if side == "shrunk" else None)
+                yield frontend.upscale(images, self.size) if frontend else resize_all(images, self.size)
+            let_go(self.data.images.flat)
 
         shrunk = str(ratio) if side == "shrunk" else ""
-        code = code_hash((type(frontend).__module__ if frontend else "bench.resize",))
+        code = code_hash(("bench.data", type(frontend).__module__ if frontend else "bench.resize"))
         source = Source(f"{self.data.sha256}|{side}|{self.size}|{key}|{code}|{shrunk}", make, self.cache)
         self.sources[side, ratio] = source
         return source

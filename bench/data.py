@@ -1,24 +1,30 @@
 """A data set as the harness holds it: every image decoded once, labelled, low resolution simulated, checked."""
 
 import hashlib
+import os
+import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from bench.base import Dataset, Photo
-from bench.cache import Cache
+from bench.cache import Cache, cache_folder, let_go
 from bench.errors import DataError, listing
-from bench.images import Packed, pack
+from bench.images import Packed, pack, unpack
 from bench.protocol import Split, make_split, official_splits, read_ratio_file
 from bench.provenance import code_hash
 from bench.resize import shrink
 from bench.spec import ANCHORS, DatasetSpec
+
+SMALLEST = 4
+"""Pixels: an image with a shorter side is taken for damage, not for a person."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
     check_counts(dataset, photos)
     check_sides(dataset.name, identity, identities, probe)
     splits = own_splits(dataset, root, identities)
-    files = hash_photos(photos)
+    files = known_hash(photos, cache)
     ratios = probe_ratios(spec, photos, probe, seed) if dataset.low_resolution == "simulated" else []
     protocol = f"|{distractors}|{[(s.train.tolist(), s.test.tolist()) for s in splits or ()]}"
     sha256 = hashlib.sha256(
@@ -79,11 +85,12 @@ def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
     ).hexdigest()
 
     code = code_hash((__name__,))
-    flat = cache.array(f"pixels|{files}|{code}", lambda: with_shapes(pack(decode_all(photos, dataset.name))))
-    images = from_shapes(flat, len(photos))
+    flat = cache.rows(f"pixels|{files}|{code}", lambda: pack(decode_all(photos, dataset.name)))
+    images = unpack(flat, len(photos))
     if ratios:
-        low = cache.array(f"pixels|{sha256}|{code}", lambda: with_shapes(simulate(images, probe, ratios)))
-        images = from_shapes(low, len(photos))
+        low = cache.rows(f"pixels|{sha256}|{code}", lambda: pack(simulate(images, probe, ratios)))
+        let_go(flat)
+        images = unpack(low, len(photos))
     camera = np.array([photo.camera for photo in photos])
     return Data(spec, images, identity, identities, camera, probe, sha256, tuple(distractors), splits)
 
@@ -100,7 +107,20 @@ def list_photos(dataset: Dataset, root: Path | None, training: bool = False) -> 
         raise DataError(f"{dataset.name}: cannot read {folder}: {one_line(error)}") from error
     if not photos:
         raise DataError(f"{dataset.name}: no image in {folder}; get {dataset.obtain}")
+    for photo in photos:
+        if isinstance(photo.image, Path):
+            check_path(photo.image, folder if dataset.folder else None, dataset.name)
     return photos
+
+
+def check_path(path: Path, folder: Path | None, name: str) -> None:
+    """A photo's file must lie below the data set's folder, where it has one, or be converted from it into the cache."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name}: the file name {str(path)!a} is not UTF-8; rename the file") from error
+    if folder and (".." in path.parts or not any(path.is_relative_to(base) for base in (folder, cache_folder()))):
+        raise DataError(f"{name}: {path} lies outside the data set's folder {folder}; all images must lie below it")
 
 
 def folder_of(dataset: Dataset, root: Path | None) -> Path:
@@ -167,6 +187,22 @@ def check_sides(name: str, identity: np.ndarray, identities: Sequence[str], prob
             )
 
 
+def known_hash(photos: Sequence[Photo], cache: Cache) -> str:
+    """`hash_photos`, remembered for files whose paths, sizes and times of change are the same."""
+    stamps = hashlib.sha256()
+    for photo in photos:
+        if not isinstance(photo.image, Path):
+            return hash_photos(photos)
+        try:
+            status = photo.image.stat()
+        except OSError as error:
+            raise DataError(f"cannot read {photo.image}: {error.strerror or error}") from error
+        stamp = photo.identity, str(photo.camera), os.path.abspath(photo.image), status.st_size, status.st_mtime_ns
+        stamps.update(repr(stamp).encode())
+    key = f"hash|{stamps.hexdigest()}"
+    return bytes(cache.array(key, lambda: np.frombuffer(bytes.fromhex(hash_photos(photos)), np.uint8))).hex()
+
+
 def hash_photos(photos: Iterable[Photo]) -> str:
     """SHA-256 of labels and original bytes, independent of where the files lie."""
     sha = hashlib.sha256()
@@ -183,8 +219,10 @@ def hash_photos(photos: Iterable[Photo]) -> str:
     return sha.hexdigest()
 
 
-def decode_all(photos: Iterable[Photo], name: str) -> list[np.ndarray]:
-    return [decode(photo, name) for photo in photos]
+def decode_all(photos: Sequence[Photo], name: str) -> Iterator[np.ndarray]:
+    """Photos as uint8 RGB arrays, one at a time; on a terminal with a progress bar where it takes long."""
+    for photo in tqdm(photos, f"decoding {name}", file=sys.stderr, disable=None, delay=1, leave=False, unit="image"):
+        yield decode(photo, name)
 
 
 def decode(photo: Photo, name: str) -> np.ndarray:
@@ -195,24 +233,38 @@ def decode(photo: Photo, name: str) -> np.ndarray:
                 f"{name}: person {photo.identity}: an image must be uint8 (h, w, 3), not"
                 f" {photo.image.dtype} {photo.image.shape}"
             )
-        return photo.image
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(photo.image) as image:
-                return np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow raises many kinds for damaged files; all mean the same to the user
-        raise DataError(f"{name}: {photo.image} is not a readable image: {one_line(error)}") from error
+        pixels = photo.image
+    else:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(photo.image) as image:
+                    pixels = as_rgb(image)
+        except Exception as error:  # Pillow raises many kinds for damaged files; all mean the same to the user
+            reason = "the file is empty" if is_empty(photo.image) else one_line(error)
+            raise DataError(f"{name}: {photo.image} is not a readable image: {reason}") from error
+    if min(pixels.shape[:2]) < SMALLEST:
+        where = photo.image if isinstance(photo.image, Path) else f"an image of person {photo.identity}"
+        size = "x".join(map(str, pixels.shape[1::-1]))
+        raise DataError(f"{name}: {where} has {size} pixels; an image of a person has at least {SMALLEST} a side")
+    return pixels
 
 
-def with_shapes(packed: Packed) -> np.ndarray:
-    """Packed images as one uint8 array: shapes (int64 bytes), then pixels."""
-    return np.concatenate([packed.shapes.reshape(-1).view(np.uint8), packed.flat])
+def as_rgb(image: Image.Image) -> np.ndarray:
+    """uint8 RGB (h, w, 3).  Grey, palette, CMYK and YCbCr are converted; ValueError where no conversion is right.
+
+    Pillow reads 16-bit RGB at its upper eight bits but clips other modes of more than eight bits, and ignores
+    transparency, behind which a file may keep any colour.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"more than 8 bits a channel (Pillow mode {image.mode}); save it as 8-bit RGB")
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise ValueError("it has transparent pixels; save it as RGB, on the background that it belongs on")
+    return np.asarray(image.convert("RGB"))
 
 
-def from_shapes(array: np.ndarray, n: int) -> Packed:
-    head = n * 2 * 8
-    return Packed(array[head:], np.array(array[:head]).view(np.int64).reshape(n, 2))
+def is_empty(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
 
 
 def probe_ratios(spec: DatasetSpec, photos: Sequence[Photo], probe: np.ndarray, seed: int) -> list[Fraction]:
@@ -236,7 +288,8 @@ def balanced_ratios(n: int, seed: int) -> list[Fraction]:
     return ratios
 
 
-def simulate(images: Sequence[np.ndarray], probe: np.ndarray, ratios: Sequence[Fraction]) -> Packed:
+def simulate(images: Sequence[np.ndarray], probe: np.ndarray, ratios: Sequence[Fraction]) -> Iterator[np.ndarray]:
     """Shrink the probe-side images, each by its ratio; the others stay as they are."""
     remaining = iter(ratios)
-    return pack([shrink(image, next(remaining)) if p else image for image, p in zip(images, probe, strict=True)])
+    for image, is_probe in zip(images, probe, strict=True):
+        yield shrink(image, next(remaining)) if is_probe else image

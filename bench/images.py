@@ -6,7 +6,7 @@ not depend on the split, so all splits and methods share them.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from joblib import Parallel, delayed
 
-from bench.cache import Cache
+from bench.cache import Cache, let_go
 from bench.provenance import code_hash
 
 CHUNK = 64
@@ -39,15 +39,16 @@ def extractor_key(extractor: Extractor) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """N images at one size.  key: names what produced them; make: produces the uint8 array (N, h, w, 3)."""
+    """N images at one size.  key: names what produced them; make: yields them in blocks, uint8 (k, h, w, 3)."""
 
     key: str
-    make: Callable[[], np.ndarray]
+    make: Callable[[], Iterable[np.ndarray]]
     cache: Cache
 
     @cached_property
     def array(self) -> np.ndarray:
-        return self.make()
+        """(N, h, w, 3) uint8, a memory map of the cache's file."""
+        return self.cache.rows(f"images|{self.key}", self.make)
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name != "array"}
@@ -55,15 +56,16 @@ class Source:
     def features(self, extractor: Extractor, jobs: int = 1) -> np.ndarray:
         """(N, d) float32, from the cache; computed in chunks on `jobs` threads when it is not there."""
 
-        def compute() -> np.ndarray:
-            chunks = [self.array[i : i + CHUNK] for i in range(0, len(self.array), CHUNK)]
-            if jobs > 1 and len(chunks) > 1:
-                parts = Parallel(n_jobs=jobs, prefer="threads")(delayed(extractor)(chunk) for chunk in chunks)
+        def compute() -> Iterator[np.ndarray]:
+            chunks = (self.array[i : i + CHUNK] for i in range(0, len(self.array), CHUNK))
+            if jobs > 1 and len(self.array) > CHUNK:
+                parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+                yield from parallel(delayed(extractor)(chunk) for chunk in chunks)
             else:
-                parts = [extractor(chunk) for chunk in chunks]
-            return np.concatenate(parts)
+                yield from map(extractor, chunks)
+            let_go(self.array)
 
-        return self.cache.array(f"features|{self.key}|{extractor_key(extractor)}", compute)
+        return self.cache.rows(f"features|{self.key}|{extractor_key(extractor)}", compute)
 
     def gram(self, other: "Source", extractor: Extractor, jobs: int = 1) -> np.ndarray:
         """(N, N') float64 inner products of this source's features with another's, from the cache."""
@@ -178,11 +180,19 @@ class Packed(Sequence[np.ndarray]):
         return self.shapes.prod(axis=1).astype(np.float64)
 
 
-def pack(images: Sequence[np.ndarray]) -> Packed:
-    """Pack uint8 RGB images."""
-    shapes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
-    flat = np.concatenate([image.reshape(-1) for image in images]) if len(images) else np.empty(0, np.uint8)
-    return Packed(flat, shapes)
+def pack(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Flat blocks, to be written one after the other, of uint8 RGB images: pixels, then all shapes (int64 bytes)."""
+    shapes = []
+    for image in images:
+        shapes.append(image.shape[:2])
+        yield image.reshape(-1)
+    yield np.array(shapes, np.int64).reshape(-1).view(np.uint8)
+
+
+def unpack(flat: np.ndarray, n: int) -> Packed:
+    """The n images that `pack` made one flat array of."""
+    pixels = len(flat) - n * 2 * np.dtype(np.int64).itemsize
+    return Packed(flat[:pixels], np.array(flat[pixels:]).view(np.int64).reshape(n, 2))
 
 
 def digest(*parts: object) -> str:

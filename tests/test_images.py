@@ -2,12 +2,13 @@
 
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench import images as module
-from bench.cache import Cache
+from bench.cache import Cache, let_go
 from bench.errors import BenchError
 from bench.images import Images, Source, inner_products, share
 
@@ -38,7 +39,7 @@ def pixels(n: int, seed: int) -> np.ndarray:
 
 
 def make_source(n: int, seed: int, cache: Cache) -> Source:
-    return Source(f"source {n} {seed}", lambda: pixels(n, seed), cache)
+    return Source(f"source {n} {seed}", lambda: [pixels(n, seed)], cache)
 
 
 def select(source: Source, rows: list[int]) -> Images:
@@ -147,7 +148,7 @@ class TestGram:
     def test_too_large_a_pair_is_never_kept(self, two, cache, monkeypatch) -> None:
         monkeypatch.setattr(module, "GRAM_BUDGET", 11 * 7 - 1)
         share(two, MeanColour(), 1)
-        kept = sorted(np.load(p).shape for p in cache.folder.rglob("*.npy"))
+        kept = sorted(shape for p in cache.folder.rglob("*.npy") if len(shape := np.load(p).shape) == 2)
         assert kept == [(7, 6), (7, 7), (11, 6)], "both features, and the one Gram matrix that fits"
 
     def test_sharing_leaves_nothing_to_compute(self, two) -> None:
@@ -161,6 +162,52 @@ class TestGram:
         a, b = two
         np.testing.assert_array_equal(a.gram(b, MeanColour()), b.gram(a, MeanColour()).T)
         assert len([p for p in cache.folder.rglob("*.npy") if np.load(p).shape in ((7, 11), (11, 7))]) == 1
+
+
+class TestMemory:
+    """What is large goes through the cache's files, block by block, and comes back as read-only memory maps."""
+
+    @pytest.mark.parametrize("sizes", [[3], [1, 4, 2], [0, 2], [0]], ids=str)
+    def test_rows_in_blocks_are_what_they_are_in_one(self, cache, sizes) -> None:
+        blocks = [np.random.default_rng(n).integers(0, 9, (n, 2, 3)) for n in sizes]
+        kept = cache.rows("key", lambda: iter(blocks))
+        assert np.array_equal(kept, np.concatenate(blocks))
+        assert kept.dtype == blocks[0].dtype
+        assert isinstance(kept, np.memmap)
+        assert cache.rows("key", lambda: pytest.fail("made twice")).shape == kept.shape
+
+    def test_a_failing_block_leaves_nothing_and_is_heard(self, cache) -> None:
+        def blocks():
+            yield np.ones(3)
+            raise FileNotFoundError("weights")
+
+        with pytest.raises(FileNotFoundError, match="weights"):
+            cache.rows("key", blocks)
+        assert [p.suffix for p in cache.folder.rglob("*.*")] in ([], [".lock"])
+        assert cache.rows("key", lambda: [np.ones(2)]).tolist() == [1, 1]
+
+    def test_images_of_a_source_are_a_map_that_can_be_let_go(self, two) -> None:
+        array = two[0].array
+        assert isinstance(array, np.memmap)
+        let_go(array[2:])
+        assert np.array_equal(array, pixels(11, 1))
+        let_go(np.ones(3))
+
+    def test_letting_go_gives_memory_back(self, cache) -> None:
+        if not Path("/proc/self/smaps").exists():
+            pytest.skip("resident memory of a map is read from /proc")
+        array = cache.rows("key", lambda: [np.ones((64, 2**16), np.uint8)])
+        array.sum()
+        before = resident(cache.path("key"))
+        let_go(array)
+        assert (before, resident(cache.path("key"))) == (4096, 0)
+        assert array.sum() == 2**22
+
+
+def resident(path: Path) -> int:
+    """KiB of a mapped file, its header aside, that are in this process's memory."""
+    _, _, mapped = Path("/proc/self/smaps").read_text().partition(str(path))
+    return int(mapped.split("Rss:")[1].split()[0]) // 64 * 64
 
 
 class TestCache:
