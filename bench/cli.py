@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, DataError, UsageError
 from bench.registry import ROOT, registry
 
 if TYPE_CHECKING:
@@ -113,8 +113,12 @@ def build_parser() -> argparse.ArgumentParser:
     check = add("check", "Hold a method against the contract, on a small synthetic set, in seconds.")
     check.add_argument("method", metavar="METHOD", help="a name or name[key=value,...]")
 
-    doctor = add("doctor", "This machine, and which data sets are there.")
+    doctor = add("doctor", "This machine, and which data sets are there; named data sets are validated.")
+    doctor.add_argument(
+        "dataset", nargs="*", metavar="DATASET", help="a name or name[key=value,...]: exit code 3 if it cannot be used"
+    )
     doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument("--weights", type=Path, metavar="DIR", help="folder of weights files (default: BENCH_WEIGHTS)")
     add_data(doctor)
     return parser
 
@@ -311,10 +315,12 @@ def check_command(options: argparse.Namespace) -> int:
 
 
 def doctor_command(options: argparse.Namespace) -> int:
-    from bench.doctor import as_text, examine
+    from bench.doctor import as_text, examine, incomplete
 
-    findings = examine(options.data and Path(options.data), options.results)
-    print(json.dumps(findings, indent=1) if options.json else as_text(findings))
+    findings = examine(options.data and Path(options.data), options.results, options.dataset, options.weights)
+    print(json.dumps(findings, indent=1) if options.json else as_text(findings, named=bool(options.dataset)))
+    if options.dataset and (reasons := incomplete(findings)):
+        raise DataError("; ".join(reasons))
     return 0
 
 
