@@ -1,6 +1,7 @@
 """``python -m bench``: the command line."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -137,6 +138,9 @@ def positive(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error the user can mend is one line on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name need not be text: what is not is printed as escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
         for problem in registry().problems:

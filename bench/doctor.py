@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import shutil
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -151,8 +152,10 @@ def content_of(photo: Photo) -> tuple[bytes, tuple[int, int] | None]:
         return photo.image.tobytes(), photo.image.shape[:2]
     try:
         content = photo.image.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            return content, (image.height, image.width)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(content)) as image:
+                return content, (image.height, image.width)
     except Exception:  # Pillow raises many kinds for damaged files; `unreadable` tells of them
         return b"", None
 

@@ -29,7 +29,7 @@ class Manifest(Dataset):
         return read_manifest(self.file)
 
     def read(self, root: Path) -> Iterator[Photo]:
-        """Yield the images in the order of the file; DataError, with file and line, for every fault of it."""
+        """Yield the images in the order of their paths; DataError, with file and line, for every fault of the list."""
         rows = self.rows()
         on_probe_side = self.sides(rows)
         for row in rows:
@@ -37,7 +37,8 @@ class Manifest(Dataset):
                 raise DataError(
                     f"{self.file}, line {row.line}: a distractor is a gallery image, but this one is on the probe side"
                 )
-        for row in rows:
+        # Draws count images: in the order of paths, the order of rows does not matter.
+        for row in sorted(rows, key=lambda row: row.path):
             distractor = row.split == "distractor"
             yield Photo(row.path, row.person, row.camera, probe=on_probe_side[row.line], distractor=distractor)
 

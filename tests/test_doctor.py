@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bench.doctor import census
 from bench.registry import registry
 from datasets.synthetic import Synthetic
 from datasets.viper import VIPeR
+from tests.conftest import bench_process
 from tests.test_bad_input import one_line, replace_file, write_viper
 
 
@@ -122,6 +124,28 @@ class TestNamed:
         output, findings = doctor("viper")
         one_line(output, 3, "cannot read", "copy")
         assert findings["datasets"]["viper"]["images"] == 8
+
+    def test_loop_of_links(self, doctor, viper) -> None:
+        path = viper / "VIPeR" / "cam_a" / "001_0.bmp"
+        path.unlink()
+        path.symlink_to(path.name)
+        output, findings = doctor("viper")
+        one_line(output, 3, f"cannot read {path}", "symbolic links")
+        assert len(findings["datasets"]["viper"]["unreadable"]) == 1
+
+    def test_name_that_is_not_text(self, viper) -> None:
+        name = os.fsencode(viper / "VIPeR" / "cam_a") + b"/00\xff_0.bmp"
+        try:
+            os.rename(viper / "VIPeR" / "cam_a" / "001_0.bmp", name)
+        except OSError:
+            pytest.skip("this file system takes names in UTF-8 only")
+        process = bench_process("doctor", "viper", "--data", viper)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 3
+        assert len(err.splitlines()) == 1
+        assert "\\udcff" in err
+        assert "\\udcff" in out
+        assert "Traceback" not in out + err
 
     def test_unknown_name(self, bench) -> None:
         one_line(bench("doctor", "vipr"), 2, "no data set 'vipr'", "did you mean 'viper'?")

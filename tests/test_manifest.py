@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from bench.cache import Cache
@@ -54,6 +56,14 @@ class TestReading:
         file = folder / "people.csv"
         file.write_text("\r\n".join(["camera,person,path", "", *rows]), encoding="utf-8-sig")
         assert len(load_manifest(f"manifest[file={file}]", folder).images) == 12
+
+    @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(order=st.permutations(range(12)))
+    def test_order_of_rows_does_not_matter(self, folder, order) -> None:
+        rows = [f"{'ab'[i // 6]}/{i % 6}.png,{i % 3},{'ab'[i // 6]}" for i in order]
+        shuffled = load_manifest(f"mlr_manifest[file={write(folder, rows)}]", folder)
+        rows = [f"{'ab'[i // 6]}/{i % 6}.png,{i % 3},{'ab'[i // 6]}" for i in range(12)]
+        assert shuffled.sha256 == load_manifest(f"mlr_manifest[file={write(folder, rows)}]", folder).sha256
 
     def test_names_outside_ascii(self, folder) -> None:
         (folder / "a" / "0.png").rename(folder / "a" / "ö é.png")
