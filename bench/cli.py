@@ -1,6 +1,7 @@
 """``python -m bench``: the command line."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, DataError, UsageError
 from bench.registry import ROOT, registry
 
 if TYPE_CHECKING:
@@ -132,8 +133,12 @@ def build_parser() -> argparse.ArgumentParser:
     check = add("check", "Hold a method against the contract, on a small synthetic set, in seconds.")
     check.add_argument("method", metavar="METHOD", help="a name or name[key=value,...]")
 
-    doctor = add("doctor", "This machine, and which data sets are there.")
+    doctor = add("doctor", "This machine, and which data sets are there; named data sets are validated.")
+    doctor.add_argument(
+        "dataset", nargs="*", metavar="DATASET", help="a name or name[key=value,...]: exit code 3 if it cannot be used"
+    )
     doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument("--weights", type=Path, metavar="DIR", help="folder of weights files (default: BENCH_WEIGHTS)")
     add_data(doctor)
     return parser
 
@@ -152,6 +157,9 @@ def positive(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error the user can mend is one line on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name need not be text: what is not is printed as escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
         for problem in registry().problems:
@@ -361,10 +369,12 @@ def check_command(options: argparse.Namespace) -> int:
 
 
 def doctor_command(options: argparse.Namespace) -> int:
-    from bench.doctor import as_text, examine
+    from bench.doctor import as_text, examine, incomplete
 
-    findings = examine(options.data and Path(options.data), options.results)
-    print(json.dumps(findings, indent=1) if options.json else as_text(findings))
+    findings = examine(options.data and Path(options.data), options.results, options.dataset, options.weights)
+    print(json.dumps(findings, indent=1) if options.json else as_text(findings, named=bool(options.dataset)))
+    if options.dataset and (reasons := incomplete(findings)):
+        raise DataError("; ".join(reasons))
     return 0
 
 

@@ -21,6 +21,8 @@ class CAVIAR(Dataset):
         "CAVIAR4REID from Dong Seon Cheng's page at the University of Verona (or in the PETA collection); "
         "unpack it so that CAVIAR4REID/0001001.jpg exists"
     )
+    terms = "free download for research"
+    cameras = 2
     low_resolution = "genuine"
     expected = {"images": 1000, "identities": 50}
 

@@ -10,6 +10,8 @@ class VIPeR(Dataset):
     name = "viper"
     folder = "VIPeR"
     obtain = "VIPeR.v1.0 from the Vision Lab of UC Santa Cruz; unpack it so that VIPeR/cam_a/000_45.bmp exists"
+    terms = "free download for research"
+    cameras = 2
     probe_camera = "a"
     expected = {"images": 1264, "identities": 632}
 

@@ -105,8 +105,9 @@ def test_list(bench, what) -> None:
 
 
 def test_doctor_needs_no_data(bench, tmp_path) -> None:
-    findings = json.loads(bench("doctor", "--json", "--results", tmp_path).out)
-    assert findings["datasets"]["synthetic"]["ready"]
+    drawn = "synthetic[identities=24]"
+    findings = json.loads(bench("doctor", drawn, "viper", "--json", "--results", tmp_path).out)
+    assert findings["datasets"][drawn]["ready"]
     assert "BENCH_DATA" in findings["datasets"]["viper"]["reason"]
 
 
@@ -127,7 +128,7 @@ print([m for m in ("torch", "sklearn", "numpy", "scipy", "pandas") if m in sys.m
 
 @pytest.mark.data
 def test_doctor_counts_real_data(data_root, bench, tmp_path) -> None:
-    output = bench("doctor", "--data", data_root, "--json", "--results", tmp_path)
+    output = bench("doctor", "viper", "caviar", "--data", data_root, "--json", "--results", tmp_path)
     found = json.loads(output.out)["datasets"]
     counts = {name: [found[name][k] for k in ("images", "identities", "probe_images")] for name in ("viper", "caviar")}
     assert counts == {"viper": [1264, 632, 632], "caviar": [1000, 50, 500]}

@@ -1,0 +1,23 @@
+"""Folders of images whose names carry the labels."""
+
+import re
+from pathlib import Path
+
+from bench.errors import DataError
+
+
+def named_images(folder: Path, pattern: str, example: str) -> list[tuple[Path, re.Match[str]]]:
+    """The images of a folder, in the order of their names, each with its name's match.
+
+    pattern: regular expression that a whole name must match.  example: such a name; files of other endings (Thumbs.db,
+    readme.txt) are passed over.  DataError where the folder is missing or a name does not match.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}; the release has {folder.name}/{example} there")
+    found = []
+    for path in sorted(folder.glob(f"*{Path(example).suffix}")):
+        match = re.fullmatch(pattern, path.name)
+        if match is None:
+            raise DataError(f"{path} is not named as in the release, such as {example}")
+        found.append((path, match))
+    return found

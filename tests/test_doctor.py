@@ -1,0 +1,188 @@
+"""What `doctor` finds, on folders with known faults."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.base import Photo
+from bench.doctor import census
+from bench.registry import registry
+from datasets.synthetic import Synthetic
+from datasets.viper import VIPeR
+from tests.conftest import bench_process
+from tests.test_bad_input import one_line, replace_file, write_viper
+
+
+def image(value: int, height: int = 8, width: int = 3) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+@pytest.fixture
+def viper(tmp_path, monkeypatch) -> Path:
+    """VIPeR's layout with four people of one image, each of its own grey."""
+    root = write_viper(tmp_path / "data", people=4)
+    for path in (root / "VIPeR").rglob("*.bmp"):
+        path.unlink()
+        Image.fromarray(image(int(path.stem[:3]) + 100 * path.stem.endswith("_90"))).save(path)
+    monkeypatch.setattr(VIPeR, "expected", {"images": 8, "identities": 4})
+    return root
+
+
+@pytest.fixture
+def doctor(bench, tmp_path, viper):
+    """`doctor --json` on the four people; the exit code, what it says of VIPeR, and standard error."""
+
+    def call(*arguments: object):
+        output = bench("doctor", "--data", viper, "--results", tmp_path / "results", "--json", *arguments)
+        return output, json.loads(output.out)
+
+    return call
+
+
+class TestCensus:
+    def test_counts_and_sizes(self) -> None:
+        photos = [
+            Photo(image(1), "1", "a"),
+            Photo(image(2, 10, 5), "1", "b"),
+            Photo(image(3), "2", "a"),
+            Photo(image(4, 9, 2), "x", "c", distractor=True),
+        ]
+        found = census(photos)
+        assert {key: found[key] for key in ("images", "identities", "cameras", "distractors")} == {
+            "images": 4,
+            "identities": 2,
+            "cameras": 2,
+            "distractors": 1,
+        }
+        assert (found["heights"], found["widths"]) == ([8, 10], [2, 5])
+        assert found["one_camera"] == ["2"]
+
+    def test_same_image_under_two_identities(self) -> None:
+        photos = [Photo(image(7), "1", "a"), Photo(image(7), "1", "b"), Photo(image(7), "2", "a")]
+        assert census(photos)["shared"] == [["an image of camera a (person 1)", "an image of camera a (person 2)"]]
+        assert census(photos[:2])["shared"] == [], "the same image of one person twice is not across identities"
+
+    def test_a_set_without_camera_labels_has_nobody_of_one_camera(self) -> None:
+        assert census([Photo(image(1), "1", "unlabelled"), Photo(image(2), "1", "unlabelled")])["one_camera"] == []
+
+    def test_nothing(self) -> None:
+        assert census([])["images"] == 0
+
+
+class TestNamed:
+    def test_complete(self, doctor) -> None:
+        output, findings = doctor("viper")
+        assert output.code == 0
+        assert list(findings["datasets"]) == ["viper"]
+        found = findings["datasets"]["viper"]
+        assert found["ready"]
+        assert found["expected"]["images"] == found["images"] == 8
+        assert (found["identities"], found["cameras"], found["probe_images"]) == (4, 2, 4)
+        assert (found["heights"], found["widths"]) == ([8, 8], [3, 3])
+        assert found["shared"] == found["one_camera"] == []
+        assert "VIPeR.v1.0 from the Vision Lab" in found["obtain"]
+
+    def test_text(self, bench, viper, tmp_path) -> None:
+        output = bench("doctor", "viper", "--data", viper, "--results", tmp_path / "results")
+        assert "ready: 8 images, 4 people, 2 cameras; height 8, width 3, 4 of them probes" in output.out
+        assert "source: VIPeR.v1.0" in output.out
+
+    def test_missing_image(self, doctor, bench, viper, tmp_path) -> None:
+        (viper / "VIPeR" / "cam_a" / "002_0.bmp").unlink()
+        output, findings = doctor("viper", "mlr_viper")
+        one_line(output, 3, "viper: 7 images found, 8 expected")
+        found = findings["datasets"]["mlr_viper"]
+        assert (found["ready"], found["images"], found["identities"]) == (False, 7, 4)
+        assert found["one_camera"] == ["2"]
+        text = bench("doctor", "viper", "--data", viper, "--results", tmp_path / "results").out
+        assert "7 of 8 images, 4 people" in text
+        assert "1 people are seen by one camera only: 2" in text
+
+    def test_every_unreadable_image_is_listed(self, doctor, viper) -> None:
+        broken = [viper / "VIPeR" / "cam_a" / "001_0.bmp", viper / "VIPeR" / "cam_b" / "003_90.bmp"]
+        replace_file(broken[0], b"")
+        replace_file(broken[1], broken[1].read_bytes()[:60])
+        output, findings = doctor("viper")
+        one_line(output, 3, "001_0.bmp", "not a readable image")
+        lines = findings["datasets"]["viper"]["unreadable"]
+        assert [str(path) in line for path, line in zip(broken, lines, strict=True)] == [True, True]
+
+    def test_same_image_under_two_identities_is_told_but_no_error(self, doctor, viper) -> None:
+        shutil.copy(viper / "VIPeR" / "cam_a" / "001_0.bmp", viper / "VIPeR" / "cam_a" / "002_0.bmp")
+        output, findings = doctor("viper")
+        assert output.code == 0
+        assert findings["datasets"]["viper"]["shared"] == [["001_0.bmp (person 1)", "002_0.bmp (person 2)"]]
+
+    def test_reader_that_stumbles_says_what_it_saw_before(self, doctor, viper) -> None:
+        (viper / "VIPeR" / "cam_b" / "copy.bmp").write_bytes(b"")
+        output, findings = doctor("viper")
+        one_line(output, 3, "cannot read", "copy")
+        assert findings["datasets"]["viper"]["images"] == 8
+
+    def test_loop_of_links(self, doctor, viper) -> None:
+        path = viper / "VIPeR" / "cam_a" / "001_0.bmp"
+        path.unlink()
+        path.symlink_to(path.name)
+        output, findings = doctor("viper")
+        one_line(output, 3, f"cannot read {path}", "symbolic links")
+        assert len(findings["datasets"]["viper"]["unreadable"]) == 1
+
+    def test_name_that_is_not_text(self, viper) -> None:
+        name = os.fsencode(viper / "VIPeR" / "cam_a") + b"/00\xff_0.bmp"
+        try:
+            os.rename(viper / "VIPeR" / "cam_a" / "001_0.bmp", name)
+        except OSError:
+            pytest.skip("this file system takes names in UTF-8 only")
+        process = bench_process("doctor", "viper", "--data", viper)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 3
+        assert len(err.splitlines()) == 1
+        assert "\\udcff" in err
+        assert "\\udcff" in out
+        assert "Traceback" not in out + err
+
+    def test_unknown_name(self, bench) -> None:
+        one_line(bench("doctor", "vipr"), 2, "no data set 'vipr'", "did you mean 'viper'?")
+
+
+class TestOverview:
+    def test_incomplete_sets_do_not_change_the_exit_code(self, doctor, viper, monkeypatch) -> None:
+        few = list(Synthetic(identities=8).read(viper))
+        monkeypatch.setattr(Synthetic, "read", lambda self, root: few)
+        (viper / "VIPeR" / "cam_a" / "002_0.bmp").unlink()
+        output, findings = doctor()
+        assert output.code == 0
+        assert set(findings["datasets"]) == set(registry().names("dataset"))
+        assert findings["datasets"]["viper"]["reason"].startswith("viper: 7 images found")
+        assert findings["datasets"]["synthetic"]["ready"]
+        for found in findings["datasets"].values():
+            assert found["ready"] or found["reason"]
+
+    def test_machine(self, doctor) -> None:
+        _, findings = doctor("viper")
+        assert findings["cache"]["free_gib"] > 0
+        assert findings["results"]["free_gib"] > 0
+        assert findings["blas"]
+        assert isinstance(findings["gpus"], list)
+
+    def test_weights_with_their_hashes(self, doctor, tmp_path) -> None:
+        folder = tmp_path / "weights"
+        (folder / "net").mkdir(parents=True)
+        (folder / "net" / "x.pt").write_bytes(b"weights")
+        (folder / "readme.txt").write_bytes(b"text")
+        _, findings = doctor("viper", "--weights", folder)
+        assert findings["weights"] == {
+            "folder": str(folder),
+            "files": [{"name": "net/x.pt", "mib": 0.0, "sha256": hashlib.sha256(b"weights").hexdigest()}],
+        }
+
+    def test_weights_folder_that_is_not_there(self, doctor, tmp_path) -> None:
+        output, findings = doctor("viper", "--weights", tmp_path / "nowhere")
+        assert output.code == 0
+        assert "is not a folder" in findings["weights"]["problem"]
