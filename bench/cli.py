@@ -347,9 +347,11 @@ def compare_command(options: argparse.Namespace) -> int:
 
 def pretrain_command(options: argparse.Namespace) -> int:
     from bench import pretrain
+    from bench.cache import Cache, cache_folder
     from bench.runner import resolve_device
 
-    job = pretrain.make_job(options.name, options.dataset, options.images, options.data and Path(options.data))
+    root = options.data and Path(options.data)
+    job = pretrain.make_job(options.name, options.dataset, options.images, root, Cache(cache_folder()))
     print(f"{options.name} on {job.source}: {len(job.images):,} images")
     how = (options.seed, options.profile, resolve_device(options.device), pretrain.reporter())
     for path in pretrain.run(job, options.output, *how, options.compile, options.deterministic):

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.base import Photo, Pretraining, Trained
-from bench.data import decode, list_photos, natural_order
+from bench.cache import Cache
+from bench.data import decode, known_hash, list_photos, natural_order
 from bench.errors import DataError, UsageError
-from bench.images import Packed, digest, pack
+from bench.images import Packed, digest, pack, unpack
 from bench.registry import registry, unknown
 from bench.spec import dataset_spec
 
@@ -28,7 +29,7 @@ class Job:
     source: str
 
 
-def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | None) -> Job:
+def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | None, cache: Cache) -> Job:
     """Read the images of a data set's training part, or of a folder of any images.
 
     UsageError for a name that cannot be pre-trained or lacks what it needs; DataError for images that cannot be read.
@@ -45,10 +46,15 @@ def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | N
         photos = list_photos(spec.build(), root, training=True)
         order = natural_order({photo.identity for photo in photos})
         labels = np.array([order[photo.identity] for photo in photos], np.int64)
-        return Job(found.load()(), pack([decode(p, spec.text) for p in photos]), labels, f"{spec.text}, training part")
-    paths = image_files(Path(str(folder)))
-    photos = [Photo(path, "", "") for path in paths]
-    return Job(found.load()(), pack([decode(p, "images") for p in photos]), None, f"{len(paths)} images of {folder}")
+        return Job(found.load()(), decoded(photos, spec.text, cache), labels, f"{spec.text}, training part")
+    photos = [Photo(path, "", "") for path in image_files(Path(str(folder)))]
+    return Job(found.load()(), decoded(photos, "images", cache), None, f"{len(photos)} images of {folder}")
+
+
+def decoded(photos: list[Photo], name: str, cache: Cache) -> Packed:
+    """The photos' pixels, decoded once and kept in the cache."""
+    key = f"pixels|{known_hash(photos, cache)}|training"
+    return unpack(cache.rows(key, lambda: pack(decode(photo, name) for photo in photos)), len(photos))
 
 
 def can_pretrain(kind: type[Trained]) -> bool:

@@ -58,6 +58,10 @@ class Market1501(Dataset):
             elif person != "-1" and camera != probe_camera.get(person):
                 yield Photo(path, str(int(person)), camera, probe=False)
 
+    def training(self, root: Path) -> list[Photo]:
+        """The training part, which needs no test folders."""
+        return training_images(root, self.parts["bounding_box_train"], self.training_people)
+
     def draw_cameras(self, seen: Iterable[tuple[str, str]]) -> dict[str, str]:
         """For each person one of the cameras that saw them.  seen: (person, camera)."""
         cameras: dict[str, set[str]] = defaultdict(set)

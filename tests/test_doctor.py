@@ -19,7 +19,7 @@ from tests.conftest import bench_process
 from tests.test_bad_input import one_line, replace_file, write_viper
 
 
-def image(value: int, height: int = 8, width: int = 3) -> np.ndarray:
+def image(value: int, height: int = 8, width: int = 4) -> np.ndarray:
     return np.full((height, width, 3), value, np.uint8)
 
 
@@ -84,13 +84,13 @@ class TestNamed:
         assert found["ready"]
         assert found["expected"]["images"] == found["images"] == 8
         assert (found["identities"], found["cameras"], found["probe_images"]) == (4, 2, 4)
-        assert (found["heights"], found["widths"]) == ([8, 8], [3, 3])
+        assert (found["heights"], found["widths"]) == ([8, 8], [4, 4])
         assert found["shared"] == found["one_camera"] == []
         assert "VIPeR.v1.0 from the Vision Lab" in found["obtain"]
 
     def test_text(self, bench, viper, tmp_path) -> None:
         output = bench("doctor", "viper", "--data", viper, "--results", tmp_path / "results")
-        assert "ready: 8 images, 4 people, 2 cameras; height 8, width 3, 4 of them probes" in output.out
+        assert "ready: 8 images, 4 people, 2 cameras; height 8, width 4, 4 of them probes" in output.out
         assert "source: VIPeR.v1.0" in output.out
 
     def test_missing_image(self, doctor, bench, viper, tmp_path) -> None:

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from bench import pretrain  # noqa: E402
 from bench.base import Pretraining  # noqa: E402
+from bench.cache import Cache  # noqa: E402
 from bench.runner import torch_threads  # noqa: E402
 from bench.training import one_cycle  # noqa: E402
 from bench.weights import describe, find_weights, read_weights  # noqa: E402
@@ -61,7 +62,7 @@ def test_srcnn_from_any_images_serves_in_the_releases_place(bench, tmp_path, pho
 
 
 def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path, monkeypatch) -> None:
-    job = pretrain.make_job("dgd", SMALL, None, None)
+    job = pretrain.make_job("dgd", SMALL, None, None, Cache(tmp_path / "cache"))
 
     class Killed(BaseException):
         pass

@@ -61,7 +61,7 @@ each_set = pytest.mark.parametrize("kind", SETS, ids=lambda kind: kind.name)
 
 def link(root: Path, files: Iterable[File]) -> None:
     """One tiny image under every name."""
-    Image.new("RGB", (3, 8)).save(root / "one.png")
+    Image.new("RGB", (4, 8)).save(root / "one.png")
     for name, _, _ in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).hardlink_to(root / "one.png")
