@@ -82,7 +82,9 @@ def check_version(mat: Path) -> None:
     with reading(mat, "the file"), mat.open("rb") as file:
         head = file.read(128)
     if head.startswith(b"MATLAB 5.0"):
-        raise DataError(f"{mat} is a MATLAB v5 or v7 file; the release's is v7.3 (HDF5): take that, or save it as -v7.3")
+        raise DataError(
+            f"{mat} is a MATLAB v5 or v7 file; the release's is v7.3 (HDF5): take that, or save it as -v7.3"
+        )
     if not h5py.is_hdf5(mat):
         raise DataError(f"{mat} is not a MATLAB v7.3 (HDF5) file; unpack the release's cuhk-03.mat again")
 
@@ -130,7 +132,9 @@ def read_grid(mat: Path, file: h5py.File, kind: str, pair: int) -> np.ndarray:
     if "MATLAB_empty" in grid.attrs or grid.size == 0:
         return np.empty((SLOTS, 0), object)
     if grid.dtype != h5py.ref_dtype or grid.ndim != 2 or grid.shape[0] != SLOTS:
-        raise DataError(f"{mat}: {where} is {grid.dtype} {grid.shape}; a cell array of {SLOTS} images a person expected")
+        raise DataError(
+            f"{mat}: {where} is {grid.dtype} {grid.shape}; a cell array of {SLOTS} images a person expected"
+        )
     return grid[()]
 
 

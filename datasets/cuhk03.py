@@ -64,7 +64,10 @@ class CUHK03(Dataset):
         people = list(views)
         if test_sets is None:
             tests = [
-                {people[i] for i in np.random.default_rng([self.seed, len(people), 6, split]).permutation(len(people))[:n]}
+                {
+                    people[i]
+                    for i in np.random.default_rng([self.seed, len(people), 6, split]).permutation(len(people))[:n]
+                }
                 for split in range(TEST_SETS)
                 for n in [min(TEST_PEOPLE, len(people) // 2)]
             ]
