@@ -33,7 +33,7 @@ class CUHK03(Dataset):
     name = "cuhk03"
     folder = "."
     obtain = (
-        "CUHK03 on request from the Multimedia Laboratory of the Chinese University of Hong Kong; put its cuhk-03.mat at"
+        "CUHK03 on request from the Multimedia Laboratory of the Chinese University of Hong Kong; put its file at"
         " cuhk03/cuhk-03.mat, or extracted images at cuhk03/labeled/1_001_1_01.png and cuhk03/detected/1_001_1_01.png"
     )
     note = (
@@ -63,14 +63,9 @@ class CUHK03(Dataset):
         views, test_sets = self._people(root)
         people = list(views)
         if test_sets is None:
-            tests = [
-                {
-                    people[i]
-                    for i in np.random.default_rng([self.seed, len(people), 6, split]).permutation(len(people))[:n]
-                }
-                for split in range(TEST_SETS)
-                for n in [min(TEST_PEOPLE, len(people) // 2)]
-            ]
+            size = min(TEST_PEOPLE, len(people) // 2)
+            generators = [np.random.default_rng([self.seed, len(people), 6, split]) for split in range(TEST_SETS)]
+            tests = [set(rng.permutation(people)[:size].tolist()) for rng in generators]
         else:
             tests = [{label(*person) for person in chosen} & set(people) for chosen in test_sets]
         return [([p for p in people if p not in test], sorted(test)) for test in tests]

@@ -17,7 +17,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
 class SYSU(Dataset):
-    """SYSU (Chen et al., AAAI 2015): 502 people in two cameras, three random images of each in each, at full resolution.
+    """SYSU (Chen et al., AAAI 2015): 502 people, three random images of each in each of two cameras, full resolution.
 
     seed: of the choice of images, which all splits share.
     """

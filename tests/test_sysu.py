@@ -79,8 +79,8 @@ def test_from_the_files_to_a_table(bench, root, tmp_path) -> None:
     arguments = ["-d", "mlr_sysu", "--data", root, "--splits", "0-1", "--jobs", 1, "--results", tmp_path]
     output = bench("run", "-m", "bicubic+nfst", "-m", "bicubic+xqda", *arguments)
     assert output.code == 0, output.err
-    assert "mlr_sysu" in output.out
-    assert "averaged over 100" in output.out or "100" in output.out
+    table = output.out[output.out.index("### Table") :]
+    assert all(word in table for word in ("mlr_sysu", "| bicubic+nfst |", "| bicubic+xqda |"))
 
 
 def test_both_layouts_choose_the_same_images(tmp_path) -> None:
@@ -112,10 +112,10 @@ class TestBad:
         path = root / "SYSU" / "cam_0" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-        with pytest.raises(DataError, match="does not say whose image it is; cam_0/00001_00001.jpg or"):
+        with pytest.raises(DataError, match=r"does not say whose image it is; cam_0/00001_00001\.jpg or"):
             read(root)
 
     def test_an_empty_folder(self, tmp_path) -> None:
         (tmp_path / "SYSU" / "cam_0").mkdir(parents=True)
-        with pytest.raises(DataError, match="sysu: no image in .*SYSU; get SYSU-reID on request"):
+        with pytest.raises(DataError, match=r"sysu: no image in .*SYSU; get SYSU-reID on request"):
             read(tmp_path)
