@@ -130,6 +130,11 @@ def build_parser() -> argparse.ArgumentParser:
             "--deterministic", action="store_true", help="on a GPU: only algorithms that repeat to the last bit"
         )
 
+    prepare = add("prepare", "Read, check, convert and decode data sets once, so that runs find them in the cache.")
+    prepare.add_argument("dataset", nargs="+", metavar="DATASET", help="a name, a glob or name[key=value,...]")
+    prepare.add_argument("--seed", type=natural, default=0, help="seed of the low resolution (default: 0)")
+    add_data(prepare)
+
     check = add("check", "Hold a method against the contract, on a small synthetic set, in seconds.")
     check.add_argument("method", metavar="METHOD", help="a name or name[key=value,...]")
 
@@ -370,6 +375,23 @@ def check_command(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def prepare_command(options: argparse.Namespace) -> int:
+    from bench.cache import Cache, cache_folder
+    from bench.errors import DataError
+    from bench.prepare import prepare
+
+    code = 0
+    for done in prepare(options.dataset, options.data and Path(options.data), options.seed, Cache(cache_folder())):
+        if done.ready:
+            print(done.text, flush=True)
+        elif done.named:
+            print(f"bench: {done.text}", file=sys.stderr)
+            code = DataError.exit_code
+        else:
+            print(f"skipped: {done.text}")
+    return code
+
+
 def doctor_command(options: argparse.Namespace) -> int:
     from bench.doctor import as_text, examine, incomplete
 
@@ -387,6 +409,7 @@ COMMANDS = {
     "table": table_command,
     "compare": compare_command,
     "pretrain": pretrain_command,
+    "prepare": prepare_command,
     "check": check_command,
     "doctor": doctor_command,
 }
