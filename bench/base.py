@@ -58,6 +58,10 @@ class Dataset(BaseEstimator):
     """Folder below the data root; None for a data set that needs no files."""
     obtain: ClassVar[str] = ""
     """Where the set is to be had, for the message that says it is missing."""
+    terms: ClassVar[str] = ""
+    """Under which terms it is to be had; for `doctor`."""
+    cameras: ClassVar[int | None] = None
+    """How many cameras its images are labelled with, officially; for `doctor`."""
     expected: ClassVar[dict[str, int]] = {}
     """Official counts of what `read` yields, ``{"images": ..., "identities": ...}``; checked when given."""
     note: ClassVar[str] = ""

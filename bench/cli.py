@@ -65,7 +65,11 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--all", action="store_true", help="every method on every data set that is there")
     run.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help=GRAMMAR)
     run.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help=GRAMMAR)
-    run.add_argument("--splits", default="0-9", metavar="SPLITS", help="such as 0-9 or 0,3,5 (default: 0-9)")
+    run.add_argument(
+        "--splits",
+        metavar="SPLITS",
+        help="such as 0-9 or 0,3,5 (default: 0-9, or as many as a data set has of its own)",
+    )
     run.add_argument("--seed", type=natural, default=0, help="seed of splits, low resolution and models (default: 0)")
     run.add_argument(
         "--profile",
@@ -285,7 +289,7 @@ def make_settings(options: argparse.Namespace) -> "Settings":
         root=options.data and Path(options.data),
         methods=options.method,
         datasets=options.dataset,
-        splits=runner.parse_splits(options.splits),
+        splits=None if options.splits is None else runner.parse_splits(options.splits),
         seed=options.seed,
         profile=options.profile,
         jobs=options.jobs,

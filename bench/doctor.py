@@ -258,7 +258,7 @@ def dataset_lines(found: dict[str, Any], named: bool) -> list[str]:
     if found["ready"]:
         lines[0] = f"ready: {lines[0]}"
     else:
-        lines = [f"not here: {found['reason']}" if not lines else f"incomplete: {found['reason']}", *lines]
+        lines = [f"not ready: {found['reason']}", *(f"found: {line}" for line in lines)]
     lines += [f"does not decode: {line}" for line in found.get("unreadable", [])[:5]]
     if one := found.get("one_camera"):
         lines.append(f"{len(one):,} people are seen by one camera only: {listing(one)}")
@@ -274,13 +274,11 @@ def dataset_lines(found: dict[str, Any], named: bool) -> list[str]:
 
 
 def counts(found: dict[str, Any]) -> str:
-    """``1,263 of 1,264 images, 632 people, 2 cameras``: found, and of how many where that is known and another."""
-    parts = []
-    for key, word in COUNTED.items():
-        official = found["expected"].get(key)
-        wrong = official is not None and official != found[key]
-        parts.append(f"{found[key]:,}{f' of {official:,}' if wrong else ''} {word}")
-    return ", ".join(parts)
+    """``1,263 of 1,264 images, 632 people, 2 cameras``: found, and of how many where the official count is another."""
+    expected = found["expected"]
+    wrong = [key for key in expected if expected[key] != found[key]]
+    parts = [f"{found[k]:,}{f' of {expected[k]:,}' if k in wrong else ''} {word}" for k, word in COUNTED.items()]
+    return ", ".join(parts) + (" as in the release" if expected and not wrong else "")
 
 
 def span(pair: Sequence[int] | None) -> str:

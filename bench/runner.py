@@ -32,6 +32,7 @@ from bench.images import share
 from bench.provenance import code_hash, environment, peak_memory, reset_peak_memory
 from bench.registry import registry
 from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec, split_text
+from bench.statistics import PAPER_SPLITS
 from bench.store import Store
 from bench.weights import sha256
 
@@ -42,7 +43,7 @@ Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked for, as on the command line.  Empty methods or datasets: all of them.
+    """What a run is asked for, as on the command line.  Empty methods or datasets: all of them; no splits: ten.
 
     devices: ``cpu``, or the GPUs that trained cells are spread over.
     weights: the folder of weights files that networks start from, None where there is none.
@@ -54,7 +55,7 @@ class Settings:
     root: Path | None
     methods: Sequence[str] = ()
     datasets: Sequence[str] = ()
-    splits: Sequence[int] = tuple(range(10))
+    splits: Sequence[int] | None = None
     seed: int = 0
     profile: str = "quick"
     jobs: int = 1
@@ -136,7 +137,8 @@ def plan(settings: Settings) -> Plan:
             continue
         try:
             data = load(spec, settings.root, settings.seed, settings.cache)
-            for split in settings.splits:
+            splits = chosen_splits(settings, data)
+            for split in splits:
                 data.split(split, settings.seed)
         except DataError as error:
             if named:
@@ -144,11 +146,17 @@ def plan(settings: Settings) -> Plan:
             result.skipped.append(str(error))
             continue
         result.tasks += [
-            Task(make_cell(method, data, split, settings), method, data)
-            for split in settings.splits
-            for method in chosen
+            Task(make_cell(method, data, split, settings), method, data) for split in splits for method in chosen
         ]
     return result
+
+
+def chosen_splits(settings: Settings, data: Data) -> Sequence[int]:
+    """The splits asked for; by default the paper's ten, or as many as there are official ones."""
+    if settings.splits is not None:
+        return settings.splits
+    official = len(data.splits) if data.splits and not data.spec.options.split_file else PAPER_SPLITS
+    return range(min(PAPER_SPLITS, official))
 
 
 def resolve(parse: Callable[[str], Spec], texts: dict[str, bool], result: Plan) -> list[tuple[Spec, bool]]:

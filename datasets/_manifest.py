@@ -35,7 +35,7 @@ def read_manifest(file: Path) -> list[Row]:
     """All rows of a manifest; DataError on the first fault."""
     rows: list[Row] = []
     lines: dict[str, int] = {}
-    folder = file.resolve().parent
+    folder = file.parent.resolve()
     for line, fields in read_fields(file):
         where = f"{file}, line {line}"
         for column in NEEDED:

@@ -4,14 +4,16 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench.base import Photo
-from bench.doctor import census
+from bench.doctor import census, gpus
 from bench.registry import registry
 from datasets.synthetic import Synthetic
 from datasets.viper import VIPeR
@@ -90,7 +92,9 @@ class TestNamed:
 
     def test_text(self, bench, viper, tmp_path) -> None:
         output = bench("doctor", "viper", "--data", viper, "--results", tmp_path / "results")
-        assert "ready: 8 images, 4 people, 2 cameras; height 8, width 4, 4 of them probes" in output.out
+        assert (
+            "ready: 8 images, 4 people, 2 cameras as in the release; height 8, width 4, 4 of them probes" in output.out
+        )
         assert "source: VIPeR.v1.0" in output.out
 
     def test_missing_image(self, doctor, bench, viper, tmp_path) -> None:
@@ -170,6 +174,17 @@ class TestOverview:
         assert findings["results"]["free_gib"] > 0
         assert findings["blas"]
         assert isinstance(findings["gpus"], list)
+
+    def test_gpu(self, monkeypatch) -> None:
+        properties = SimpleNamespace(name="A GPU", total_memory=80 * 2**30)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+        monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: properties)
+        monkeypatch.setattr("torch.version.cuda", "12.8")
+        assert gpus() == [{"name": "A GPU", "memory_gib": 80.0, "cuda": "12.8"}]
+
+    def test_no_torch(self, monkeypatch) -> None:
+        monkeypatch.setitem(sys.modules, "torch", None)
+        assert gpus() == []
 
     def test_weights_with_their_hashes(self, doctor, tmp_path) -> None:
         folder = tmp_path / "weights"

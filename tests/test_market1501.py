@@ -161,3 +161,18 @@ class TestProtocol:
         )  # fmt: skip
         assert output.code == 0, output.err
         assert "bicubic+nfst |" in output.out
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_doctor_tells_of_the_real_training_part(data_root, bench, tmp_path) -> None:
+    if not (data_root / Market1501.folder).is_dir():
+        pytest.skip(f"no {data_root / Market1501.folder}")
+    if (data_root / Market1501.folder / "query").is_dir():
+        pytest.skip("the test part is there too")
+    output = bench("doctor", "market1501", "--data", data_root, "--results", tmp_path)
+    assert output.code == 3
+    assert "the test part is missing (query and bounding_box_test in " in output.err
+    assert "12,936 images, 751 of 1,501 people, 6 cameras; height 128, width 64" in output.out
+    assert "does not decode" not in output.out
+    assert "two identities" not in output.out
