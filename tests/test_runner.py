@@ -165,3 +165,12 @@ def test_time_is_estimated_from_the_likest_cells(settings) -> None:
     assert exact == runner.Estimate(4.0, akin=0, unknown=0)
     akin = runner.estimate([task("bicubic+xqda[solver=eigh]", 0), task("bicubic+nfst", 0)], settings.store, jobs=1)
     assert akin == runner.Estimate(4.0, akin=1, unknown=1)
+
+
+def test_ten_splits_or_as_many_as_a_data_set_has(settings) -> None:
+    data = load_small(settings)
+    own = replace(data, splits=(data.split(0, 0), data.split(1, 0)))
+    default = replace(settings, splits=None)
+    assert list(runner.chosen_splits(default, data)) == list(range(10))
+    assert list(runner.chosen_splits(default, own)) == [0, 1]
+    assert list(runner.chosen_splits(settings, own)) == [0]
