@@ -165,7 +165,7 @@ class DGD(_Units):
 
 def as_tensor(images: np.ndarray) -> Tensor:
     """uint8 RGB images (n, h, w, 3) as float (n, 3, h, w) in [0, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous() / 255
+    return torch.tensor(images).permute(0, 3, 1, 2).contiguous() / 255
 
 
 def centre(images: np.ndarray) -> np.ndarray:
