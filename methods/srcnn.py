@@ -171,4 +171,4 @@ def half_squares(network: SRCNN, batch: dict[str, torch.Tensor]) -> dict[str, to
 
 def luma(images: np.ndarray) -> torch.Tensor:
     """Y in [0, 1], float (n, 1, h, w), of uint8 RGB images (n, h, w, 3)."""
-    return rgb_to_ycbcr(torch.from_numpy(images).permute(0, 3, 1, 2) / 255)[:, :1].contiguous()
+    return rgb_to_ycbcr(torch.tensor(images).permute(0, 3, 1, 2) / 255)[:, :1].contiguous()

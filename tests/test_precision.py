@@ -1,0 +1,48 @@
+"""bfloat16 against float32: the same trained network must match people alike."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from scipy.spatial.distance import cdist  # noqa: E402
+
+from bench import cmc  # noqa: E402
+from bench.cache import Cache  # noqa: E402
+from bench.cell import View  # noqa: E402
+from bench.data import load  # noqa: E402
+from bench.spec import dataset_spec, method_spec  # noqa: E402
+from bench.training import Compute  # noqa: E402
+from methods._dgd import DGD, DGD_FILE, best_precision, extract, load_dgd  # noqa: E402
+
+PEOPLE = 316
+
+
+def rank_one(network: DGD, view: View, people: np.ndarray, compute: Compute) -> float:
+    probe, gallery = (view.images(side, None, people) for side in ("probe", "gallery"))
+    distances = cdist(*(extract(network, images.array(), compute) for images in (probe, gallery)))
+    return float(cmc.cmc(*cmc.match_positions(distances, probe.identity, gallery.identity), 1)[0])
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(
+    best_precision("auto", "cpu") != "bfloat16",
+    reason="this processor has no bfloat16 instructions: extraction in it would take many minutes",
+)
+def test_rank_one_in_bfloat16_is_within_a_point_of_float32(data_root: Path, tmp_path: Path) -> None:
+    file = data_root.parent / "weights" / DGD_FILE
+    if not file.is_file():
+        pytest.skip(f"no pre-trained weights {file}")
+    network = DGD().eval()
+    load_dgd(network, file)
+    data = load(dataset_spec("viper"), data_root, 0, Cache(tmp_path))
+    view = View(data, method_spec("dgd"), Cache(tmp_path), 0, 0)
+    people = data.split(0, 0).test
+    view.fit_frontend(None, people)
+    assert len(people) == PEOPLE
+    full, half = (rank_one(network, view, people, Compute("cpu", p, True)) for p in ("float32", "bfloat16"))
+    assert full > 10 / PEOPLE, "far above chance"
+    assert abs(full - half) < 0.01
