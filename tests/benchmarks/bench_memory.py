@@ -1,7 +1,8 @@
 """Memory of a run over many images: 100,000 of 160x72, in the parent and all its workers together.
 
 ``python -m tests.benchmarks.bench_memory [--images 100000] [--jobs 2] [--folder /tmp]``.  Needs about 9 GB of
-disk, which it frees again.  Half the images are probes, shrunk and up-scaled; every worker then looks at every pixel of both sides.
+disk, which it frees again.  Half the images are probes, shrunk and up-scaled; every worker then looks at every pixel
+of both sides.
 Memory is the proportional set size (PSS): a page that two processes share counts half in each.  What the processes
 with their libraries take before they look is measured first.
 """
