@@ -100,7 +100,7 @@ def fit_judea(grams: Sequence[np.ndarray], labels: np.ndarray, hcmd: float, ridg
     grams: for each of one or two scales float64 (n, n), inner products of the training rows.  labels (n,): identities.
 
     Returns coef (n, r) for each scale, components by falling ratio: a row x of that scale is projected as
-    k(x, training rows) @ coef, up to a shift that no distance sees.  r is at most the scales' number times (classes - 1).
+    k(x, training rows) @ coef, up to a shift that no distance sees.  r is at most scales * (classes - 1).
 
     Raises BenchError when the shapes do not fit, a value is not finite, there is only one identity, or the rows or the
     classes' means are all the same.

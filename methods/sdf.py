@@ -26,9 +26,9 @@ RATIOS = (Fraction(1), Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
 class SDF(Method):
     """Scale-distance functions separated by a discriminating surface (Wang et al., IJCAI 2016), re-derived.
 
-    The high-resolution image is rendered at the scales 1, 1/2, 1/3 and 1/4; a pair's squared distances, for each part of
-    LOMO, are polynomials of the scale, whose coefficients a plane separates into same and different person; how far a
-    pair lies on the other side is its distance (`sdf.md`).  ``"cv"``: chosen on held-out training people.
+    The high-resolution image is rendered at the scales 1, 1/2, 1/3 and 1/4; a pair's squared distances, for each part
+    of LOMO, are polynomials of the scale, whose coefficients a plane separates into same and different person; how far
+    a pair lies on the other side is its distance (`sdf.md`).  ``"cv"``: chosen on held-out training people.
 
     degree: of the polynomials, 0 to 3; ``"cv"``: 1 or 2.
     C: inverse strength of the logistic regression's penalty; ``"cv"``: 0.01 or 0.1.
@@ -44,7 +44,7 @@ class SDF(Method):
     def __init__(
         self,
         degree: Literal["cv"] | Annotated[int, Ge(0), Le(3)] = "cv",
-        C: Literal["cv"] | Annotated[float, Gt(0)] = "cv",  # noqa: N803 (scikit-learn's name)
+        C: Literal["cv"] | Annotated[float, Gt(0)] = "cv",
         curve: bool = True,
         retinex: Literal["msrcp", "none"] = "msrcp",
     ):
@@ -102,7 +102,7 @@ class SDF(Method):
 
 
 def part_by_part(features: np.ndarray) -> list[np.ndarray]:
-    """LOMO descriptors (n, d) as float64: HSV, then SILTP of each radius; of images wide enough for both at all scales."""
+    """LOMO descriptors (n, d) as float64: HSV, then SILTP of each radius; from images wide enough for both."""
     bands = features.shape[1] // (HSV_BINS + len(RADII) * SILTP_BINS)
     return np.split(features.astype(np.float64), [HSV_BINS * bands, (HSV_BINS + SILTP_BINS) * bands], axis=1)
 
