@@ -65,63 +65,56 @@ class SDF(Method):
             raise BenchError("all training images are of one identity: SDF needs at least two")
         degrees = [0] if not self.curve else DEGREE if self.degree == "cv" else [self.degree]
         grid = list(product(degrees, C if self.C == "cv" else [self.C]))
-        features = part_by_part(train.probe.features(self.extractors()[0]))
-        inner = self._inner_products(features, train.gallery)
-        norms = squared_norms(features)
+        offsets = self._offsets(train.probe, train.gallery)
 
         def held_out(people: np.ndarray, others: np.ndarray) -> Iterator[np.ndarray]:
             p, g = np.isin(probe, people), np.isin(gallery, people)
-            held = np.isin(probe, others), np.isin(gallery, others)
-            own = relative_curves(inner[p][:, g], norms[p], inner[p][:, g].mean(axis=0), norms[p].mean(axis=0))
-            reference = inner[p][:, held[1]].mean(axis=0)
-            new = relative_curves(inner[held[0]][:, held[1]], norms[held[0]], reference, norms[p].mean(axis=0))
+            held_p, held_g = np.isin(probe, others), np.isin(gallery, others)
+            own = relative_curves(offsets[p][:, g], offsets[p][:, g])
+            new = relative_curves(offsets[held_p][:, held_g], offsets[p][:, held_g])
             same = probe[p][:, None] == gallery[g]
             for degree, c in grid:
                 yield signed_distances(fit_surface(coefficients(own, degree), same, c), coefficients(new, degree))
 
         self.degree_, self.C_ = best_of(grid, probe, gallery, train.seed, held_out)
-        self.mean_ = [part.mean(axis=0) for part in features]
-        self.norm_ = norms.mean(axis=0)
-        curves = relative_curves(inner, norms, inner.mean(axis=0), self.norm_)
-        self.surface_ = fit_surface(coefficients(curves, self.degree_), probe[:, None] == gallery, self.C_)
+        self.reference_ = train.probe
+        curves = coefficients(relative_curves(offsets, offsets), self.degree_)
+        self.surface_ = fit_surface(curves, probe[:, None] == gallery, self.C_)
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        features = part_by_part(probe.features(self.extractors()[0]))
-        centred = [part - mean for part, mean in zip(features, self.mean_, strict=True)]
-        curves = relative_curves(self._inner_products(centred, gallery), squared_norms(features), 0.0, self.norm_)
+        curves = relative_curves(self._offsets(probe, gallery), self._offsets(self.reference_, gallery))
         return signed_distances(self.surface_, coefficients(curves, self.degree_))
 
-    def _inner_products(self, features: list[np.ndarray], gallery: "Images") -> np.ndarray:
-        """Of probe rows with every rendering of the gallery images, part by part: (P, G, parts, scales)."""
-        out = np.empty((len(features[0]), len(gallery), len(features), len(self.extractors())))
+    def _offsets(self, probe: "Images", gallery: "Images") -> np.ndarray:
+        """Squared distances to every rendering, without its own norm: (P, G, parts, scales)."""
+        parts = part_by_part(probe.features(self.extractors()[0]))
+        out = np.empty((len(probe), len(gallery), len(parts), len(self.extractors())))
         for scale, extractor in enumerate(self.extractors()):
-            for part, (a, b) in enumerate(zip(features, part_by_part(gallery.features(extractor)), strict=True)):
-                out[:, :, part, scale] = a @ b.T
+            for i, (a, b) in enumerate(zip(parts, part_by_part(gallery.features(extractor)), strict=True)):
+                out[:, :, i, scale] = squared_norms(a)[:, None] - 2 * (a @ b.T)
         return out
 
 
 def part_by_part(features: np.ndarray) -> list[np.ndarray]:
-    """LOMO descriptors (n, d) as float64: HSV, then SILTP of each radius; from images wide enough for both."""
+    """LOMO descriptors (n, d): HSV, then SILTP of each radius; from images wide enough for both."""
     bands = features.shape[1] // (HSV_BINS + len(RADII) * SILTP_BINS)
-    return np.split(features.astype(np.float64), [HSV_BINS * bands, (HSV_BINS + SILTP_BINS) * bands], axis=1)
+    return np.split(features, [HSV_BINS * bands, (HSV_BINS + SILTP_BINS) * bands], axis=1)
 
 
-def squared_norms(features: list[np.ndarray]) -> np.ndarray:
-    """(n, parts)."""
-    return np.stack([np.einsum("ij,ij->i", part, part) for part in features], axis=1)
+def squared_norms(rows: np.ndarray) -> np.ndarray:
+    """(n,)."""
+    return np.einsum("ij,ij->i", rows, rows)
 
 
-def relative_curves(
-    inner: np.ndarray, norms: np.ndarray, mean_inner: np.ndarray | float, mean_norm: np.ndarray
-) -> np.ndarray:
-    """Squared distances of each pair less the mean squared distance of the training probes to the same rendering.
+def relative_curves(offsets: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Squared distances in units of how those of training probes to the same rendering spread, from their mean.
 
-    inner (P, G, parts, scales): inner products of probes and renderings; norms (P, parts): the probes' squared norms;
-    mean_inner (G, parts, scales), mean_norm (parts,): means of both over the training probes.  The rendering's own norm
-    drops out.
+    offsets (P, G, parts, scales): of the pairs; reference (R, G, parts, scales): of the training probes.  What both are
+    short of, the rendering's own squared norm, drops out.
     """
-    return (norms - mean_norm)[:, None, :, None] - 2 * (inner - mean_inner)
+    spread = reference.std(axis=0)
+    return (offsets - reference.mean(axis=0)) / np.where(spread > 0, spread, 1)
 
 
 def coefficients(curves: np.ndarray, degree: int) -> np.ndarray:
