@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.bench_sld2l [--sizes 2000 4000] [--whole]``; one thread.  Half of the images are gallery
 images, half are probes; with the shrunk copies at three ratios that makes 65,000 rows of 26,960 numbers at the whole
-size, which lie on disk (7 GB) and are read as they are from the cache.  From 2,000 images on the rows that inner products
-are taken with are 2,000, so that time grows in proportion to the images: two sizes give the whole by a straight line.
+size, which lie on disk (7 GB) and are read as they are from the cache.  From 2,000 images on, inner products are taken
+with 2,000 rows and time grows in proportion to the images: two sizes give the whole by a straight line.
 """
 
 import argparse
