@@ -66,6 +66,8 @@ class Dataset(BaseEstimator):
     """Official counts of what `read` yields, ``{"images": ..., "identities": ...}``; checked when given."""
     note: ClassVar[str] = ""
     """What a reader of a table must know of this set, printed below every table that shows it."""
+    profile: ClassVar[str] = "quick"
+    """The training schedule of a run that names none, ``smoke``, ``quick`` or ``paper``."""
     small: ClassVar[str | None] = None
     """For a set that needs no files: parameters, ``key=value,...``, of a version small enough for `bench check`."""
 

@@ -74,8 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--profile",
         choices=("smoke", "quick", "paper"),
-        default="quick",
-        help="training schedule of methods that have one (default: quick)",
+        help="training schedule of methods that have one (default: quick; smoke on drawn images)",
     )
     run.add_argument(
         "--jobs",

@@ -24,6 +24,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from bench.base import Dataset
 from bench.cache import Cache
 from bench.cell import Cell, Means, Outcome, View, evaluate, models
 from bench.data import Data, load, one_line
@@ -45,6 +46,7 @@ Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
 class Settings:
     """What a run is asked for, as on the command line.  Empty methods or datasets: all of them; no splits: ten.
 
+    profile: training schedule; None: each data set's own.
     devices: ``cpu``, or the GPUs that trained cells are spread over.
     weights: the folder of weights files that networks start from, None where there is none.
     compile, deterministic: as in `bench.base.Train`.
@@ -57,7 +59,7 @@ class Settings:
     datasets: Sequence[str] = ()
     splits: Sequence[int] | None = None
     seed: int = 0
-    profile: str = "quick"
+    profile: str | None = None
     jobs: int = 1
     devices: Sequence[str] = ("cpu",)
     force: bool = False
@@ -121,7 +123,7 @@ def plan(settings: Settings) -> Plan:
         for method, method_named in methods:
             try:
                 check_applicable(method, spec)
-                reason = unavailable(method, settings)
+                reason = unavailable(method, settings, profile_for(spec, settings))
             except NotApplicable:
                 if named and method_named:
                     raise
@@ -173,10 +175,15 @@ def resolve(parse: Callable[[str], Spec], texts: dict[str, bool], result: Plan) 
     return specs
 
 
-def unavailable(method: MethodSpec, settings: Settings) -> str | None:
+def profile_for(spec: DatasetSpec, settings: Settings) -> str:
+    """The training schedule on a data set: the one asked for, else the data set's own."""
+    return settings.profile or str(spec.dataset.attributes.get("profile", Dataset.profile))
+
+
+def unavailable(method: MethodSpec, settings: Settings, profile: str) -> str | None:
     """Why the method or its front-end cannot run here, None when both can."""
     parts = (method.build_frontend(), method.build())
-    return next((r for part in parts if part and (r := part.available(settings.weights, settings.profile))), None)
+    return next((r for part in parts if part and (r := part.available(settings.weights, profile))), None)
 
 
 def has_profiles(method: MethodSpec) -> bool:
@@ -185,9 +192,10 @@ def has_profiles(method: MethodSpec) -> bool:
 
 
 def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) -> Cell:
-    profile = settings.profile if has_profiles(method) else "paper"
-    initial = initial_weights(method, settings.weights, settings.profile)
-    return Cell(method.text, data.spec.identity, split, settings.seed, profile, data.sha256, initial)
+    profile = profile_for(data.spec, settings)
+    initial = initial_weights(method, settings.weights, profile)
+    named = profile if has_profiles(method) else "paper"
+    return Cell(method.text, data.spec.identity, split, settings.seed, named, data.sha256, initial)
 
 
 def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> str:

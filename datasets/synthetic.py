@@ -634,6 +634,7 @@ class Synthetic(Dataset):
     probe_camera = "a"
     note = "people drawn by program, a check of the way through; its ranks say nothing about photographs"
     small = "identities=24"
+    profile = "smoke"
 
     def __init__(
         self,

@@ -43,7 +43,9 @@ def settings(tmp_path, monkeypatch) -> runner.Settings:
     added = Registry((*found.plugins, *ours), ())
     for module in ("runner", "spec"):
         monkeypatch.setattr(f"bench.{module}.registry", lambda: added)
-    return runner.Settings(Store(tmp_path / "store"), Cache(tmp_path / "cache"), None, datasets=[SMALL], splits=[0])
+    return runner.Settings(
+        Store(tmp_path / "store"), Cache(tmp_path / "cache"), None, datasets=[SMALL], splits=[0], profile="quick"
+    )
 
 
 def with_weights(settings: runner.Settings, content: bytes, folder: Path) -> runner.Settings:

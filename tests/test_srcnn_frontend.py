@@ -77,7 +77,17 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_without_weights_it_says_so(bench, tmp_path) -> None:
-    arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--dry-run")
+    arguments = (
+        "-d",
+        "synthetic[identities=24]",
+        "--splits",
+        "0",
+        "--results",
+        tmp_path,
+        "--dry-run",
+        "--profile",
+        "quick",
+    )
     output = bench("run", "-m", "srcnn+xqda", *arguments)
     assert output.code == 2
     assert output.err.count("\n") == 1
