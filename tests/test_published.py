@@ -60,6 +60,22 @@ def test_public_releases_are_reached_on_their_own_splits(dataset: str, method: s
     assert rank1 >= RELEASES[dataset, method][0] - 1.0
 
 
+# DGD pre-trained on Market-1501, without fine-tuning, by an implementation independent of this one, on these splits.
+PRETRAINED = {
+    ("viper[split_file=", "dgd[steps=0]"): (15.8, 29.0, 35.1, 42.9),
+    ("mlr_viper[ratio_file=", "bicubic+dgd[steps=0]"): (14.8, 26.6, 33.0, 41.3),
+}
+
+
+@pytest.mark.parametrize(("dataset", "method"), PRETRAINED)
+def test_the_pretrained_network_matches_as_elsewhere(dataset: str, method: str) -> None:
+    """Within half a point at every rank."""
+    cells = [r for r in STORE.read_all()[0] if r.cell.method == method and r.cell.dataset.startswith(dataset)]
+    assert sorted(r.cell.split for r in cells) == list(range(10))
+    means = [sum(10 * r.record["cmc"][rank - 1] for r in cells) for rank in (1, 5, 10, 20)]
+    assert means == pytest.approx(PRETRAINED[dataset, method], abs=0.5)
+
+
 def test_errata_are_read_as_such() -> None:
     errata = {(p.dataset, p.method, p.rank) for p in published() if p.erratum}
     assert errata == {("mlr_cuhk03", "bilinear+nfst", rank) for rank in (1, 5, 10, 20)}
