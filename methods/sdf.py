@@ -14,12 +14,14 @@ from bench.errors import BenchError
 from methods._lomo import HSV_BINS, LOMO, RADII, SILTP_BINS
 from methods._scales import AtScale
 from methods._selection import best_of
+from methods.sld2l import Whitening
 
 if TYPE_CHECKING:
     from bench.images import Extractor, Images
 
 DEGREE = (1, 2)
 C = (0.01, 0.1)
+SMOOTHING = 3.0
 RATIOS = (Fraction(1), Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
 
 
@@ -27,8 +29,10 @@ class SDF(Method):
     """Scale-distance functions separated by a discriminating surface (Wang et al., IJCAI 2016), re-derived.
 
     The high-resolution image is rendered at the scales 1, 1/2, 1/3 and 1/4; a pair's squared distances, for each part
-    of LOMO, are polynomials of the scale, whose coefficients a plane separates into same and different person; how far
-    a pair lies on the other side is its distance (`sdf.md`).  ``"cv"``: chosen on held-out training people.
+    of LOMO and for LOMO whitened, are polynomials of the scale, whose coefficients a plane separates into same and
+    different person; how far a pair lies on the other side is its distance (`sdf.md`).
+
+    ``"cv"``: chosen on held-out training people.
 
     degree: of the polynomials, 0 to 3; ``"cv"``: 1 or 2.
     C: inverse strength of the logistic regression's penalty; ``"cv"``: 0.01 or 0.1.
@@ -65,26 +69,49 @@ class SDF(Method):
             raise BenchError("all training images are of one identity: SDF needs at least two")
         degrees = [0] if not self.curve else DEGREE if self.degree == "cv" else [self.degree]
         grid = list(product(degrees, C if self.C == "cv" else [self.C]))
-        offsets = self._offsets(train.probe, train.gallery)
+        self.rows_ = train.gallery + train.probe
+        self.reference_ = train.probe
+        gram = self.rows_.gram(self.rows_, self.extractors()[0])
+        parts = self._offsets(train.probe, train.gallery)
+        inner = self._inner_products(train.gallery)
+
+        def offsets(people: np.ndarray) -> tuple[np.ndarray, Whitening]:
+            """Of all training pairs; `people` alone decide the whitening."""
+            rows = np.flatnonzero(np.isin(self.rows_.identity, people))
+            whitening = Whitening(gram[np.ix_(rows, rows)], SMOOTHING, rows)
+            whitened = whitened_offsets(whitening(gram[len(gallery) :]), [whitening(k) for k in inner])
+            return np.concatenate([parts, whitened], axis=2), whitening
 
         def held_out(people: np.ndarray, others: np.ndarray) -> Iterator[np.ndarray]:
+            pairs, _ = offsets(people)
             p, g = np.isin(probe, people), np.isin(gallery, people)
             held_p, held_g = np.isin(probe, others), np.isin(gallery, others)
-            own = relative_curves(offsets[p][:, g], offsets[p][:, g])
-            new = relative_curves(offsets[held_p][:, held_g], offsets[p][:, held_g])
+            own = relative_curves(pairs[p][:, g], pairs[p][:, g])
+            new = relative_curves(pairs[held_p][:, held_g], pairs[p][:, held_g])
             same = probe[p][:, None] == gallery[g]
             for degree, c in grid:
                 yield signed_distances(fit_surface(coefficients(own, degree), same, c), coefficients(new, degree))
 
         self.degree_, self.C_ = best_of(grid, probe, gallery, train.seed, held_out)
-        self.reference_ = train.probe
-        curves = coefficients(relative_curves(offsets, offsets), self.degree_)
+        pairs, self.whitening_ = offsets(np.union1d(gallery, probe))
+        curves = coefficients(relative_curves(pairs, pairs), self.degree_)
         self.surface_ = fit_surface(curves, probe[:, None] == gallery, self.C_)
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        curves = relative_curves(self._offsets(probe, gallery), self._offsets(self.reference_, gallery))
-        return signed_distances(self.surface_, coefficients(curves, self.degree_))
+        lomo = self.extractors()[0]
+        renderings = [self.whitening_(k) for k in self._inner_products(gallery)]
+        pairs, reference = (
+            np.concatenate(
+                [
+                    self._offsets(images, gallery),
+                    whitened_offsets(self.whitening_(images.gram(self.rows_, lomo)), renderings),
+                ],
+                axis=2,
+            )
+            for images in (probe, self.reference_)
+        )
+        return signed_distances(self.surface_, coefficients(relative_curves(pairs, reference), self.degree_))
 
     def _offsets(self, probe: "Images", gallery: "Images") -> np.ndarray:
         """Squared distances to every rendering, without its own norm: (P, G, parts, scales)."""
@@ -94,6 +121,16 @@ class SDF(Method):
             for i, (a, b) in enumerate(zip(parts, part_by_part(gallery.features(extractor)), strict=True)):
                 out[:, :, i, scale] = squared_norms(a)[:, None] - 2 * (a @ b.T)
         return out
+
+    def _inner_products(self, gallery: "Images") -> list[np.ndarray]:
+        """Of every rendering with the training rows, (G, rows) for each scale."""
+        rows = self.rows_.features(self.extractors()[0]).T
+        return [gallery.features(extractor) @ rows for extractor in self.extractors()]
+
+
+def whitened_offsets(probe: np.ndarray, renderings: list[np.ndarray]) -> np.ndarray:
+    """As `SDF._offsets`, of unit rows (P, r) and (G, r) for each scale: (P, G, 1, scales), up to a constant."""
+    return np.stack([-2 * (probe @ rendering.T) for rendering in renderings], axis=-1)[:, :, None]
 
 
 def part_by_part(features: np.ndarray) -> list[np.ndarray]:

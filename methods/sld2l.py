@@ -237,7 +237,7 @@ def fit_dictionaries(
     x (n, p): high-resolution features, unit rows, principal axes first; x_labels (n,).  y (m, p): low-resolution
     features; y_labels (m,).  pair (m,): the row of x that a row of y is the shrunk copy of, -1 for a genuine one.
 
-    Memory beside x and y: codes (n + m, atoms), a few arrays of BATCH rows and of atoms x p.
+    Memory beside x and y: codes (n + m, atoms), residuals of y's size, arrays of BATCH rows and of atoms x p.
     """
     problem = Problem(x, y, pair, x_labels, y_labels, weights)
     objective = [problem.objective()]

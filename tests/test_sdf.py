@@ -13,6 +13,7 @@ from methods.sdf import (
     relative_curves,
     signed_distances,
     squared_norms,
+    whitened_offsets,
 )
 
 
@@ -42,6 +43,15 @@ def test_curves_are_standardised_squared_distances(seed) -> None:
                 known = [np.square(row - rendered[g, s]).sum() for row in train]
                 expected = (np.square(probe[p] - rendered[g, s]).sum() - np.mean(known)) / np.std(known)
                 assert curves[p, g, 0, s] == pytest.approx(expected)
+
+
+def test_whitened_offsets_are_squared_distances_of_unit_rows_less_a_constant() -> None:
+    random = np.random.default_rng(5)
+    probe, *renderings = (rows / np.linalg.norm(rows, axis=1)[:, None] for rows in random.normal(size=(3, 4, 6)))
+    offsets = whitened_offsets(probe, renderings)
+    assert offsets.shape == (4, 4, 1, 2)
+    for s, rendering in enumerate(renderings):
+        np.testing.assert_allclose(offsets[:, :, 0, s] + 2, ((probe[:, None] - rendering) ** 2).sum(axis=2))
 
 
 def test_probes_all_alike_leave_the_distance_unscaled() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.preprocessing import normalize
 
+from bench.images import Images
 from methods.sld2l import (
     BATCH,
     Dictionaries,
@@ -22,6 +23,7 @@ from methods.sld2l import (
     nuclear_norm,
     restore,
     shrink_singular_values,
+    spread,
 )
 
 SMALL = Weights(atoms=5, iterations=12, tolerance=0)
@@ -221,3 +223,15 @@ def test_whitened_rows_are_unit_and_depend_on_inner_products_alone() -> None:
     rows = whitening(new @ train.T)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1)
     np.testing.assert_allclose(Whitening(train @ train.T, 1.0, np.arange(10))((new @ turn) @ (train @ turn).T), rows)
+
+
+def test_rows_of_the_basis_are_spread_over_the_people() -> None:
+    identity = np.array([3, 3, 3, 3, 1, 1, 1, 1])
+    parts = ((None, np.arange(4)), (None, np.arange(10, 14)))
+    images = Images(parts, identity, np.full(8, "a"), np.arange(8.0), list(range(8)))
+    assert spread(images, 8) is images
+    few = spread(images, 4)
+    assert sorted(few.identity) == [1, 1, 3, 3]
+    in_sources = np.concatenate([np.arange(4), np.arange(10, 14)])
+    assert np.concatenate([rows for _, rows in few.parts]).tolist() == in_sources[few.native].tolist()
+    assert few.area.tolist() == few.native
