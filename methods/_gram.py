@@ -2,8 +2,11 @@
 
 import numpy as np
 from scipy.linalg import eigh
+from sklearn.preprocessing import normalize
 
 from bench.errors import BenchError
+
+DIMENSION = 400  # most whitened coordinates: those of little variance carry noise
 
 
 def principal_coordinates(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,3 +30,22 @@ def principal_coordinates(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     coef = axes / lengths
     coef -= coef.mean(axis=0)
     return axes * lengths, coef, means @ coef
+
+
+class Whitening:
+    """Features by their inner products with training rows: principal coordinates, whitened, of unit length.
+
+    gram (n, n): of the training rows.  smoothing: added to the variances, in units of their mean.  columns: where
+    these rows stand among those that inner products are given with.
+    """
+
+    def __init__(self, gram: np.ndarray, smoothing: float, columns: np.ndarray) -> None:
+        rows, coef, offset = principal_coordinates(gram)
+        variance = np.square(rows).mean(axis=0)
+        scale = 1 / np.sqrt(variance + smoothing * variance.mean())
+        self.columns = columns
+        self.coef, self.offset = (coef * scale)[:, :DIMENSION], (offset * scale)[:DIMENSION]
+
+    def __call__(self, inner: np.ndarray) -> np.ndarray:
+        """(m, N) inner products with all rows -> float64 (m, p), unit rows."""
+        return normalize(inner[:, self.columns] @ self.coef - self.offset)

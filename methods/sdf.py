@@ -11,10 +11,10 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.base import Method, Train
 from bench.errors import BenchError
+from methods._gram import Whitening
 from methods._lomo import HSV_BINS, LOMO, RADII, SILTP_BINS
 from methods._scales import AtScale
 from methods._selection import best_of
-from methods.sld2l import Whitening
 
 if TYPE_CHECKING:
     from bench.images import Extractor, Images

@@ -13,7 +13,7 @@ from sklearn.preprocessing import normalize
 from bench.base import Method, Train
 from bench.errors import BenchError
 from bench.images import inner_products
-from methods._gram import principal_coordinates
+from methods._gram import Whitening
 from methods._lomo import LOMO
 from methods._scales import AtScale
 from methods._selection import best_of
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SMOOTHING = (1.0, 5.0)
 RATIOS = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
 BASIS_ROWS = 2_000
-DIMENSION = 400
 BATCH = 4_096
 CODING_STEPS = 50
 
@@ -140,7 +139,7 @@ class SLD2L(Method):
         copies = [inner_products(train.gallery.features(AtScale(lomo, m, restored=True)), basis) for m in RATIOS]
         grid = SMOOTHING if self.smoothing == "cv" else [self.smoothing]
 
-        def learn(people: np.ndarray, smoothing: float) -> tuple["Whitening", list[Dictionaries]]:
+        def learn(people: np.ndarray, smoothing: float) -> tuple[Whitening, list[Dictionaries]]:
             rows = np.flatnonzero(np.isin(self.rows_.identity, people))
             g, p = np.isin(gallery, people), np.isin(probe, people)
             whitening = Whitening(gram[np.ix_(rows, rows)], smoothing, rows)
@@ -164,25 +163,6 @@ class SLD2L(Method):
         (lomo,) = self.extractors()
         low, high = (self.whitening_(images.gram(self.rows_, lomo)) for images in (probe, gallery))
         return 1 - restore(low, self.dictionaries_, self.weights()) @ high.T
-
-
-class Whitening:
-    """Features by their inner products with training rows: principal coordinates, whitened, of unit length.
-
-    gram (n, n): of the training rows.  smoothing: added to the variances, in units of their mean.  columns: where
-    these rows stand among those that inner products are given with.
-    """
-
-    def __init__(self, gram: np.ndarray, smoothing: float, columns: np.ndarray) -> None:
-        rows, coef, offset = principal_coordinates(gram)
-        variance = np.square(rows).mean(axis=0)
-        scale = 1 / np.sqrt(variance + smoothing * variance.mean())
-        self.columns = columns
-        self.coef, self.offset = (coef * scale)[:, :DIMENSION], (offset * scale)[:DIMENSION]
-
-    def __call__(self, inner: np.ndarray) -> np.ndarray:
-        """(m, N) inner products with all rows -> float64 (m, p), unit rows."""
-        return normalize(inner[:, self.columns] @ self.coef - self.offset)
 
 
 def spread(images: "Images", count: int) -> "Images":

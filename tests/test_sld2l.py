@@ -10,12 +10,12 @@ from scipy.optimize import minimize
 from sklearn.preprocessing import normalize
 
 from bench.images import Images
+from methods._gram import Whitening
 from methods.sld2l import (
     BATCH,
     Dictionaries,
     Problem,
     Weights,
-    Whitening,
     code,
     fit_clusters,
     fit_dictionaries,
