@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def look(data: Data, cache: Cache, images: int, finished: Path, jobs: int) -> in
     (finished / str(os.getpid())).touch()
     while len(list(finished.iterdir())) < jobs:
         time.sleep(0.1)
-    time.sleep(2)
+    time.sleep(5)
     return total
 
 
@@ -91,14 +91,19 @@ def memory(pid: int) -> tuple[int, int]:
 
 
 @contextmanager
-def watched(what: str) -> Iterator[None]:
-    """Print seconds and the peak of `memory` while the block runs."""
+def watched(what: str, settled: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Print seconds and the peak of `memory` while the block runs.
+
+    settled: whether to count a sample.  Processes are looked at one after the other: while they map pages that they
+    share, their sizes are of different moments and do not add up.
+    """
     peak, done, start = [0, 0], threading.Event(), time.perf_counter()
 
     def sample() -> None:
         while not done.wait(0.2):
-            for i, size in enumerate(memory(os.getpid())):
-                peak[i] = max(peak[i], size)
+            if settled():
+                for i, size in enumerate(memory(os.getpid())):
+                    peak[i] = max(peak[i], size)
 
     thread = threading.Thread(target=sample)
     thread.start()
@@ -131,7 +136,11 @@ def main() -> None:
         for what, images in (("no image", 0), ("every image", options.images)):
             finished = folder / what
             finished.mkdir()
-            with watched(f"{options.jobs} workers look at {what}"):
+
+            def all_have(finished: Path = finished) -> bool:
+                return len(list(finished.iterdir())) == options.jobs
+
+            with watched(f"{options.jobs} workers have seen {what}", all_have):
                 arguments = data, cache, images, finished, options.jobs
                 totals = Parallel(n_jobs=options.jobs)(delayed(look)(*arguments) for _ in range(options.jobs))
         print("all workers saw the same" if len(set(totals)) == 1 else f"WORKERS DIFFER: {totals}")
