@@ -96,8 +96,8 @@ def memory(pid: int) -> tuple[int, int]:
 def watched(what: str, settled: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """Print seconds and the peak of `memory` while the block runs.
 
-    settled: what must hold before and after a sample for it to count.  Processes are looked at one after the other: while
-    they map or leave pages that they share, their sizes are of different moments and do not add up.
+    settled: what must hold before and after a sample for it to count.  Processes are looked at one after the other:
+    while they map or leave pages that they share, their sizes are of different moments and do not add up.
     """
     peak, done, start = [0, 0], threading.Event(), time.perf_counter()
 
