@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,10 +65,12 @@ def look(data: Data, cache: Cache, images: int, finished: Path, jobs: int) -> in
     """Sum of the pixels of so many images of each side; kept in view until every worker has seen all."""
     sources = [view(data, cache).source(side, None).array[:images] for side in ("gallery", "probe")]
     total = sum(int(array[i : i + 1000].sum()) for array in sources for i in range(0, len(array), 1000))
-    (finished / str(os.getpid())).touch()
+    mark = finished / str(os.getpid())
+    mark.touch()
     while len(list(finished.iterdir())) < jobs:
         time.sleep(0.1)
-    time.sleep(2)
+    time.sleep(8)
+    mark.unlink()
     return total
 
 
@@ -91,14 +93,19 @@ def memory(pid: int) -> tuple[int, int]:
 
 
 @contextmanager
-def watched(what: str) -> Iterator[None]:
-    """Print seconds and the peak of `memory` while the block runs."""
+def watched(what: str, settled: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Print seconds and the peak of `memory` while the block runs.
+
+    settled: what must hold before and after a sample for it to count.  Processes are looked at one after the other:
+    while they map or leave pages that they share, their sizes are of different moments and do not add up.
+    """
     peak, done, start = [0, 0], threading.Event(), time.perf_counter()
 
     def sample() -> None:
         while not done.wait(0.2):
-            for i, size in enumerate(memory(os.getpid())):
-                peak[i] = max(peak[i], size)
+            before, sizes = settled(), memory(os.getpid())
+            if before and settled():
+                peak[:] = [max(pair) for pair in zip(peak, sizes, strict=True)]
 
     thread = threading.Thread(target=sample)
     thread.start()
@@ -131,7 +138,11 @@ def main() -> None:
         for what, images in (("no image", 0), ("every image", options.images)):
             finished = folder / what
             finished.mkdir()
-            with watched(f"{options.jobs} workers look at {what}"):
+
+            def all_have(finished: Path = finished) -> bool:
+                return len(list(finished.iterdir())) == options.jobs
+
+            with watched(f"{options.jobs} workers have seen {what}", all_have):
                 arguments = data, cache, images, finished, options.jobs
                 totals = Parallel(n_jobs=options.jobs)(delayed(look)(*arguments) for _ in range(options.jobs))
         print("all workers saw the same" if len(set(totals)) == 1 else f"WORKERS DIFFER: {totals}")
