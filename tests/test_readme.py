@@ -46,6 +46,7 @@ def test_the_method_of_the_readme_is_listed_checked_run_and_printed(clone: Path)
     assert [row.split("|")[1].strip() for row in rows if row.startswith("|")] == [
         "bicubic+stripes[bins=8]",
         "bilinear+stripes[bins=8]",
+        "srcnn+stripes[bins=8]",
     ]
 
 

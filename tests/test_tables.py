@@ -300,7 +300,7 @@ def test_write_table_writes_what_render_gives(store, tmp_path) -> None:
 
 
 def test_only_the_tables_of_the_paper_are_declared() -> None:
-    assert list(table_kinds()) == ["1", "2", "3", "4", "full_resolution"]
+    assert list(table_kinds()) == ["1", "2", "3", "4", "fig6", "full_resolution"]
     assert all(np.all(np.diff(kind.ranks) > 0) for kind in table_kinds().values())
 
 
