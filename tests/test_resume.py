@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import bench_process
 
-ARGUMENTS = ("-m", "*+xqda", "-m", "*+nfst", "-d", "synthetic[identities=40]", "--splits", "0-5")
+ARGUMENTS = ("-m", "bi*+xqda", "-m", "bi*+nfst", "-d", "synthetic[identities=40]", "--splits", "0-5")
 
 
 def run(results: Path, *more: object) -> tuple[int, str, str]:
