@@ -14,7 +14,21 @@ SMALL = "synthetic[identities=24]"
 @pytest.fixture
 def store(bench, tmp_path):
     """A store with two methods on two splits; returns its folder."""
-    arguments = ("run", "-m", "bicubic+xqda", "-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1", "--jobs", 1, "--results", tmp_path)
+    arguments = (
+        "run",
+        "-m",
+        "bicubic+xqda",
+        "-m",
+        "bicubic+nfst",
+        "-d",
+        SMALL,
+        "--splits",
+        "0-1",
+        "--jobs",
+        1,
+        "--results",
+        tmp_path,
+    )
     first = bench(*arguments)
     assert (first.code, first.err) == (0, "")
     assert "4 cells: 0 finished before, 4 to run" in first.out
@@ -23,7 +37,9 @@ def store(bench, tmp_path):
 
 def test_run_again_computes_nothing(bench, store) -> None:
     before = {path: path.read_bytes() for path in store.rglob("split*.json")}
-    output = bench("run", "-m", "bicubic+xqda", "-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1", "--results", store)
+    output = bench(
+        "run", "-m", "bicubic+xqda", "-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1", "--results", store
+    )
     assert "4 cells: 4 finished before, 0 to run" in output.out
     assert "| bicubic+xqda |" in output.out, "the table is printed all the same"
     assert {path: path.read_bytes() for path in store.rglob("split*.json")} == before
