@@ -134,8 +134,9 @@ def plan(settings: Settings) -> Plan:
                 left_out.setdefault(reason, []).append(method.text)
             else:
                 chosen.append(method)
-        result.skipped += [f"{', '.join(names)} on {spec.text}: {reason}" for reason, names in left_out.items()]
+        without = [f"{', '.join(names)} on {spec.text}: {reason}" for reason, names in left_out.items()]
         if not chosen:
+            result.skipped += without
             continue
         try:
             data = load(spec, settings.root, settings.seed, settings.cache)
@@ -147,6 +148,7 @@ def plan(settings: Settings) -> Plan:
                 raise
             result.skipped.append(str(error))
             continue
+        result.skipped += without
         result.tasks += [
             Task(make_cell(method, data, split, settings), method, data) for split in splits for method in chosen
         ]

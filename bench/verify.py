@@ -4,6 +4,7 @@ Where ranks and CMC repeat to the last bit, the row's cells are marked as of the
 split that was computed and the code that the cells had been computed by.  Where they do not, nothing is changed.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -26,7 +27,9 @@ def verify(tasks: Sequence[Task], settings: Settings) -> Iterator[tuple[str, boo
             rows.setdefault(row, []).append((task, found))
     for (method, dataset, old), cells in rows.items():
         task, before = min(cells, key=lambda pair: pair[1].record["cost"]["total_seconds"])
-        computed = compute(task, replace(settings, jobs=1))
+        # Sums in another order differ in their last bits: as many threads as before.
+        jobs = max(1, (os.cpu_count() or 1) // before.record.get("threads", 1))
+        computed = compute(task, replace(settings, jobs=jobs))
         if isinstance(computed, Failure):
             yield f"{task.cell} failed: {computed.message}", False
             continue
