@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from bench.cli import main
+from bench.runner import torch_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,6 +55,13 @@ def oracle_root(data_root: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference outputs of the public releases in {folder}")
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from a second thread, and lose much where others use the cores."""
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture

@@ -11,20 +11,15 @@ torch = pytest.importorskip("torch")
 from bench import pretrain  # noqa: E402
 from bench.base import Pretraining  # noqa: E402
 from bench.cache import Cache  # noqa: E402
-from bench.runner import torch_threads  # noqa: E402
 from bench.training import one_cycle  # noqa: E402
 from bench.weights import describe, find_weights, read_weights  # noqa: E402
 from methods._dgd import DGD  # noqa: E402
 from methods._srcnn import SRCNN  # noqa: E402
 from methods.srcnn import SuperResolution  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = "synthetic[identities=8]"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with torch_threads(1):
-        yield
 
 
 @pytest.fixture

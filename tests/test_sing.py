@@ -12,19 +12,13 @@ from bench.base import Train  # noqa: E402
 from bench.cache import Cache  # noqa: E402
 from bench.cell import View  # noqa: E402
 from bench.data import load  # noqa: E402
-from bench.runner import torch_threads  # noqa: E402
 from bench.spec import ANCHORS, dataset_spec, method_spec  # noqa: E402
 from methods._dgd import DGD, normalise  # noqa: E402
 from methods.sing import SING, Network  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = "synthetic[identities=8]"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small networks gain nothing from a second, and lose much where others use the cores."""
-    with torch_threads(1):
-        yield
 
 
 @pytest.fixture(scope="module")
