@@ -33,7 +33,10 @@ def slots(kind: str, pair: int, person: int) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def few_people(monkeypatch) -> None:
+def few_people(request, monkeypatch) -> None:
+    """The official counts are lowered to those of the drawn files, except where the real set is read."""
+    if request.node.get_closest_marker("data"):
+        return
     for module in (_cuhk03, cuhk03):
         monkeypatch.setattr(module, "PEOPLE", {pair: n or 2 for pair, n in PEOPLE.items()})
 
