@@ -128,8 +128,9 @@ def folder_of(dataset: Dataset, root: Path | None) -> Path:
     if dataset.folder is None:
         return Path()
     if root is None:
+        holds = "them" if dataset.folder == "." else dataset.folder
         raise DataError(
-            f"{dataset.name} needs its images: name the folder that holds {dataset.folder} with --data or"
+            f"{dataset.name} needs its images: name the folder that holds {holds} with --data or"
             f" BENCH_DATA ({dataset.obtain})"
         )
     folder = root / dataset.folder

@@ -6,6 +6,7 @@ with ``/`` as ``.``.
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from bench.base import SigmaRule
 from bench.errors import BenchError
-from bench.training import Compute
+from bench.training import Compute, Schedule
 from bench.weights import load_weights, read_weights
 
 INPUT = (144, 56)  # height and width in pixels, the centre (in training: a crop) of RESIZED
@@ -30,9 +31,23 @@ STD = (0.229, 0.224, 0.225)
 # Of every method that trains this network.
 DGD_FILE = "dgd_market1501.safetensors"
 SMOKE_WIDTH = 1 / 8
-ACCUMULATE = {"smoke": 1, "quick": 1, "paper": 2}  # batches an update
 CHECKPOINT_EVERY = 25  # updates
 SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A training: updates, images a stream and batch, batches an update, base rate, and the rate's course."""
+
+    steps: int
+    batch: int
+    accumulate: int
+    lr: float
+    schedule: Callable[[int], Schedule]
+
+    def but(self, **given: float | None) -> "Stage":
+        """With other values for those that are not None."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 def normalise(rgb: Tensor) -> Tensor:

@@ -12,12 +12,12 @@ from bench.errors import BenchError, DataError
 from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
 from bench.weights import describe
 from methods._dgd import (
-    ACCUMULATE,
     CHECKPOINT_EVERY,
     DGD,
     DGD_FILE,
     SIGMA,
     SMOKE_WIDTH,
+    Stage,
     as_tensor,
     best_precision,
     centre,
@@ -30,7 +30,12 @@ from methods._srcnn import SRCNN, SRCNN_FILES, load_srcnn
 if TYPE_CHECKING:
     from bench.images import Images
 
-STEPS = {"smoke": 4, "quick": 200, "paper": 1000}
+# paper: the author's iterations on both data sets.  quick: chosen on held-out training people (methods/README.md).
+TRAINING = {
+    "smoke": Stage(4, 6, 1, 0.01, poly),
+    "quick": Stage(50, 10, 1, 0.01, poly),
+    "paper": Stage(1000, 20, 2, 0.01, poly),
+}
 AUTHOR_SR_LR = (1e-8, 1e-9)  # of conv1 and conv2, of conv3 and all biases, as multiples of `lr`
 
 Batch = dict[str, Tensor]
@@ -80,10 +85,11 @@ class SING(Method):
     no_synthetic_lr: drop the synthetic stream and with it L_sr (Table 3).
     author: sr_range 255, sr_reduction half, sr_scale 1 and SR rates of 1e-8 and 1e-9 times `lr`, whatever else is given
     for these: then re-id hardly moves the SR network.
-    scratch: random weights.  steps: updates; by default smoke 4, quick 200, paper 1,000.  batch: images a stream
-    (smoke: 6 at most).  accumulate: batches an update, by default 1, in the paper profile 2.
-    lr, momentum, weight_decay, dropout: of DGD; lr falls as (1 - t / steps)^0.5; SR layers have no weight decay.  The
-    author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
+    scratch: random weights.
+    steps: updates.  batch: images a stream.  accumulate: batches an update.  By default of the profile: smoke 4, 6, 1;
+    quick 50, 10, 1; paper 1,000, 20, 2.
+    lr, momentum, weight_decay, dropout: of DGD; lr, by default 0.01, falls as (1 - t / steps)^0.5; SR layers have no
+    weight decay.  The author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
     precision: as in DGD's method.  The smoke profile trains networks of an eighth of the width from scratch.
     """
 
@@ -107,9 +113,9 @@ class SING(Method):
         author: bool = False,
         scratch: bool = False,
         steps: Annotated[int, Ge(0)] | None = None,
-        batch: Annotated[int, Ge(1)] = 20,
+        batch: Annotated[int, Ge(1)] | None = None,
         accumulate: Annotated[int, Ge(1)] | None = None,
-        lr: Annotated[float, Gt(0)] = 0.01,
+        lr: Annotated[float, Gt(0)] | None = None,
         momentum: Annotated[float, Ge(0)] = 0.9,
         weight_decay: Annotated[float, Ge(0)] = 5e-4,
         dropout: Annotated[float, Ge(0)] = 0.5,
@@ -146,8 +152,8 @@ class SING(Method):
             raise BenchError("SING has a synthetic stream of its own: run it without synthetic_lr")
         self.network_ = self._start(train, len(people))
         self.compute_ = Compute.of(train, best_precision(self.precision, train.device), channels_last=True)
-        steps = STEPS[train.profile] if self.steps is None else self.steps
-        self.curves_ = self._train(train, labels, steps) if steps else None
+        stage = TRAINING[train.profile].but(steps=self.steps, batch=self.batch, accumulate=self.accumulate, lr=self.lr)
+        self.curves_ = self._train(train, labels, stage) if stage.steps else None
         self.compute_.place(self.network_.eval())
         return self
 
@@ -203,24 +209,23 @@ class SING(Method):
             self.initialisation_ = f"{describe(sr)}; {describe(dgd)}; fc8 new"
         return network
 
-    def _train(self, given: Train, labels: np.ndarray, steps: int) -> Curves:
+    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves:
         hr, lr = centre(given.gallery.array()), given.probe.array()
         synthetic = None if self.no_synthetic_lr else given.synthetic.array()
         hr_people, lr_people = np.split(labels, [len(hr)])
-        size = min(self.batch, 6) if given.profile == "smoke" else self.batch
         partners = [np.flatnonzero(lr_people == person) for person in range(labels.max() + 1)]
 
         def mirrored(images: np.ndarray, flip: np.ndarray) -> np.ndarray:
             return np.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
         def batches(i: int) -> Batch:
-            """`size` random HR images, each also as synthetic LR, and as many genuine LR ones; mirrored at random."""
+            """`batch` random HR images, each also as synthetic LR, and as many genuine LR ones; mirrored at random."""
             rng = np.random.default_rng([given.seed, i])
-            rows = rng.integers(len(hr), size=size)
-            others = rng.integers(len(lr), size=size)
+            rows = rng.integers(len(hr), size=stage.batch)
+            others = rng.integers(len(lr), size=stage.batch)
             if self.pairing == "identity":
                 others = np.array([rng.choice(partners[person]) for person in hr_people[rows]])
-            flip, flip_others = rng.integers(2, size=(2, size)).astype(bool)
+            flip, flip_others = rng.integers(2, size=(2, stage.batch)).astype(bool)
             low, people = [mirrored(lr[others], flip_others)], [hr_people[rows], lr_people[others]]
             if synthetic is not None:
                 low.insert(0, mirrored(synthetic[rows], flip))
@@ -231,19 +236,19 @@ class SING(Method):
                 "people": torch.from_numpy(np.concatenate(people)),
             }
 
-        fast, slow = (f * self.lr for f in AUTHOR_SR_LR) if self.author else (self.sr_lr, self.sr_lr / 10)
+        fast, slow = (f * stage.lr for f in AUTHOR_SR_LR) if self.author else (self.sr_lr, self.sr_lr / 10)
         groups = self.network_.sr.parameter_groups(fast)
         groups[1]["lr"] = slow
-        groups += parameter_groups(self.network_.reid, "dgd", self.lr, self.weight_decay, bias_lr=2.0)
+        groups += parameter_groups(self.network_.reid, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
         return train(
             self.network_,
             batches,
             self.loss,
-            torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum),
-            poly(steps),
-            steps,
+            torch.optim.SGD(groups, lr=stage.lr, momentum=self.momentum),
+            stage.schedule(stage.steps),
+            stage.steps,
             compute=self.compute_,
-            accumulate=self.accumulate or ACCUMULATE[given.profile],
+            accumulate=stage.accumulate,
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "sing.pt",
             checkpoint_every=CHECKPOINT_EVERY,

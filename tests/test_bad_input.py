@@ -65,7 +65,10 @@ def run(bench, tmp_path) -> Callable:
 
 class TestData:
     def test_no_data_root(self, run) -> None:
-        one_line(run("-d", "viper"), 3, "viper", "--data", "BENCH_DATA")
+        one_line(run("-d", "viper"), 3, "the folder that holds VIPeR with --data or BENCH_DATA")
+
+    def test_no_data_root_for_a_copy_that_may_lie_in_several_folders(self, run) -> None:
+        one_line(run("-d", "cuhk03"), 3, "the folder that holds them with --data or BENCH_DATA", "cuhk03/cuhk-03.mat")
 
     def test_missing_folder(self, run, tmp_path) -> None:
         one_line(run("-d", "viper", "--data", tmp_path), 3, str(tmp_path / "VIPeR"), "get VIPeR")
