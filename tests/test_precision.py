@@ -1,6 +1,6 @@
 """bfloat16 against float32: the same trained network must match people alike.
 
-Minutes on a processor without bfloat16 instructions, where torch rounds alike and computes in float32.
+It takes minutes on a processor without bfloat16 instructions.
 """
 
 from pathlib import Path
