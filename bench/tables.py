@@ -84,10 +84,22 @@ class Table:
 
 
 def base_and_subset(method: str) -> tuple[str, str]:
-    """A row's cell and anchor subset: ``sing[alpha=0,anchors=1/2]`` -> (``sing[alpha=0]``, ``1/2``)."""
+    """A row's cell and anchor subset: ``sing[alpha=0,anchors=1/2]`` -> (``sing[alpha=0.0]``, ``1/2``).
+
+    Numbers are compared as such: printed tables have ``alpha=0``, cells ``alpha=0.0``.
+    """
     name, pairs = split_text(method)
     subset = "+".join(map(str, parse_anchors(pairs.pop("anchors", MethodOptions.anchors))))
-    return canonical(name, [{k: True if v == "true" else v for k, v in pairs.items()}]), subset
+    return canonical(name, [{key: as_value(text) for key, text in pairs.items()}]), subset
+
+
+def as_value(text: str) -> bool | float | str:
+    if text == "true":
+        return True
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def subset_cmc(result: Result, subset: str) -> list[float] | None:
@@ -141,11 +153,12 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
         datasets = matching(candidates, patterns, kind)
     else:
         datasets = [d for d in candidates if d in printed_datasets or ("[" not in d and main_table(d) == kind.name)]
+    rows = {base_and_subset(m) for m in printed_methods}
     methods, entries, used = {}, {}, []
     for dataset in datasets:
         own = sorted({r.cell.method for r in results if r.cell.dataset == dataset and r.cell.seed == seed})
         shown = sorted({*own, *(row for row in kind.named if collect(results, dataset, row, seed)[0])})
-        extra = [m for m in shown if m not in printed_methods and kind.adds(m)]
+        extra = [m for m in shown if base_and_subset(m) not in rows and kind.adds(m)]
         listed = printed_methods if dataset in printed_datasets else [m for m in printed_methods if m in own]
         methods[dataset] = (*listed, *extra)
         for method in methods[dataset]:

@@ -107,6 +107,12 @@ class TestAnchorSubsets:
         assert made.entries["caviar", "sing[anchors=1/2]", 1].published == 29.5
         assert made.entries["mlr_viper", "sing[anchors=1/2]", 1].values == ()
 
+    def test_numbers_are_compared_as_such(self, tmp_path) -> None:
+        """The paper's ``alpha=0`` is the ``alpha=0.0`` of a cell's name."""
+        made = table(fill(tmp_path, "sing[alpha=0.0]", "caviar", [0.3]), "fig6")
+        assert made.entries["caviar", "sing[alpha=0]", 1].mean == pytest.approx(30)
+        assert "sing[alpha=0.0]" not in made.methods["caviar"], "one row, not two"
+
     def test_a_cell_run_with_one_subset_counts_for_it_alone(self, tmp_path) -> None:
         store = fill(tmp_path, "sing[anchors=1/2+1/4]", "caviar", [0.9])
         entries = table(store, "4").entries
