@@ -249,11 +249,11 @@ def run_command(options: argparse.Namespace) -> int:
         expected = runner.estimate(pending, settings.store, settings.jobs)
         for task in pending:
             print(f"would run {task.cell}")
-        print(
-            f"about {runner.duration(expected.seconds)} from earlier cells"
-            + (f", for {expected.akin} cells from like ones" if expected.akin else "")
-            + (f"; {expected.unknown} cells are of a kind never run before" if expected.unknown else "")
-        )
+        if expected.unknown < len(pending):
+            akin = f", for {expected.akin} cells from like ones" if expected.akin else ""
+            print(f"about {runner.duration(expected.seconds)} from earlier cells{akin}")
+        if expected.unknown:
+            print(f"{expected.unknown} cells are of a kind never run before: no estimate; a run shows the time left")
         return 0
     report = runner.run(pending, settings)
     print_tables(settings, [task for task in plan.tasks if task not in [done.task for done in report.failed]])

@@ -62,6 +62,11 @@ def test_dry_run_estimates_and_changes_nothing(bench, store) -> None:
     assert len(list(store.rglob("split*.json"))) == 4
 
 
+def test_dry_run_gives_no_estimate_where_there_is_nothing_to_go_by(bench, tmp_path) -> None:
+    arguments = ("run", "-m", "bicubic+xqda", "-d", SMALL, "--splits", "0-1", "--dry-run", "--results", tmp_path)
+    assert bench(*arguments).out.splitlines()[-1].startswith("2 cells are of a kind never run before: no estimate")
+
+
 def test_a_result_says_what_produced_it(store) -> None:
     content = json.loads(next(store.glob("*/bicubic+xqda/split0*.json")).read_text())
     assert content["cell"]["method"] == "bicubic+xqda"
