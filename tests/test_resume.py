@@ -57,6 +57,8 @@ def test_ten_kills_at_random_moments(undisturbed: Path, tmp_path: Path, bench) -
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, jobs: int) -> None:
+    # a shell starts background jobs, and so their children, with Ctrl-C ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = bench_process("run", *ARGUMENTS[:-2], "--splits", "0-199", "--results", tmp_path, "--jobs", jobs)
     assert process.stdout
     while not process.stdout.readline().startswith("[3/"):
