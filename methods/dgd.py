@@ -79,7 +79,8 @@ class Person(Method):
     steps: updates; 0 takes the pre-trained network as it is.  batch: images of each resolution in a batch.
     accumulate: batches an update.  By default of the profile: smoke 4, 8, 1; quick 50, 10, 1; paper 500, 20, 2.
     lr: by default 0.01, in the quick profile 0.03.  momentum, weight_decay, dropout: as named.
-    precision: ``auto`` is bfloat16 on a GPU and on a CPU with instructions for it, else float32.
+    precision: ``auto`` is bfloat16 on a GPU and on a CPU with instructions for it, else float32.  On an Intel CPU with
+    AVX512_BF16 but without AMX, float32 is the faster one (``tests/benchmarks/README.md``).
     The smoke profile trains a network of an eighth of the width from scratch.
     """
 

@@ -1,9 +1,10 @@
 """A training step of SING and the extraction of features, against plain float32 and contiguous memory.
 
-``python -m tests.benchmarks.bench_training [--device cuda] [--batch 20] [--rounds 3]``
+``python -m tests.benchmarks.bench_training [--device cuda] [--precision float32] [--batch 20] [--rounds 3]``
 
 The same maths on both sides: one forward pass of the three streams (3 x batch images), the joint loss, one SGD update.
-Ours: the precision that ``auto`` chooses on this machine, channels last, batch normalisations folded for extraction.
+Ours: the precision asked for, by default the one that ``auto`` chooses on this machine, channels last, batch
+normalisations folded for extraction.
 Also printed: the share of this machine's own measured matrix-product peak in that precision.
 """
 
@@ -29,12 +30,13 @@ PEOPLE = 316
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="of ours")
     parser.add_argument("--batch", type=int, default=20, help="images a stream")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=64, help="for extraction")
     options = parser.parse_args()
 
-    ours = Compute(options.device, best_precision("auto", options.device), channels_last=True)
+    ours = Compute(options.device, best_precision(options.precision, options.device), channels_last=True)
     plain = Compute(options.device)
     name = torch.cuda.get_device_name(options.device) if ours.cuda else machine()
     print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}; ours: {ours.precision}")
