@@ -34,15 +34,16 @@ def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-def test_training_separates_the_training_people(given) -> None:
-    method = Person(steps=15, lr=0.05, dropout=0.0).fit(given)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_separates_the_training_people(given, precision) -> None:
+    method = Person(steps=30, lr=0.05, dropout=0.0, precision=precision).fit(given)
     losses = method.curves_["loss"]["total"]
     assert losses[0] == pytest.approx(np.log(8), rel=0.1), "eight people, fc8 starts near zero"
     assert losses[-1] < 0.9 * losses[0]
 
 
 def test_distances_are_euclidean_between_features_of_the_centres(given) -> None:
-    method = Person().fit(given)
+    method = Person(precision="float32").fit(given)
     array = given.gallery.array()[:3]
     x = normalise(torch.from_numpy(array[:, 8:152, 8:64].copy()).permute(0, 3, 1, 2) / 255)
     with torch.no_grad():
