@@ -14,8 +14,11 @@ from pathlib import Path
 from bench.registry import ROOT
 
 PACKAGES = ("bench", "methods", "datasets")
-PLUMBING = {"bench", "bench.cache", "bench.errors", "bench.provenance", "bench.registry", "bench.spec", "bench.weights"}
-"""Modules that carry values about without computing any: a change in them makes no result stale."""
+PLUMBING = {
+    f"bench{name}" for name in ("", ".cache", ".errors", ".precision", ".provenance", ".registry", ".spec", ".weights")
+}
+"""Modules that carry values about without computing any: a change in them makes no result stale.  Nor does another
+choice of the precision for ``auto``, which is the machine's and is recorded with a result."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pillow", "torch")
 
 

@@ -301,6 +301,10 @@ def compute(task: Task, settings: Settings) -> tuple[Outcome, dict[str, Any]] | 
             torch_threads(threads if trained else None),
             free_device(settings) as device,
         ):
+            if trained:
+                from bench.precision import auto_precision
+
+                provenance["auto_precision"] = auto_precision(device)
             means = settings.means(cell, device, workspace)
             return evaluate(cell, task.method, task.data, settings.cache, means), provenance
     except Exception as error:  # whatever a plug-in raises is this cell's failure and no other's

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -211,14 +210,6 @@ def extract(
             with compute.autocast():
                 features.append(folded.features(normalise(prepare(rgb) if prepare else rgb)).float().cpu())
     return torch.cat(features).numpy()
-
-
-def best_precision(wanted: str, device: str) -> Literal["float32", "bfloat16"]:
-    """``auto``: bfloat16 on a GPU and on a CPU that has instructions for it (others are far slower), else float32."""
-    if wanted == "auto":
-        fast = device != "cpu" or getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
-        return "bfloat16" if fast else "float32"
-    return "bfloat16" if wanted == "bfloat16" else "float32"
 
 
 def load_dgd(model: DGD, path: Path) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.base import Method, Pretraining, SigmaRule, Train
 from bench.errors import DataError, UsageError
+from bench.precision import precision_for
 from bench.resize import resize_all
 from bench.training import Compute, Curves, one_cycle, parameter_groups, poly, seeded, told, train
 from bench.weights import describe, sha256
@@ -24,7 +25,6 @@ from methods._dgd import (
     SMOKE_WIDTH,
     Stage,
     as_tensor,
-    best_precision,
     extract,
     load_dgd,
     normalise,
@@ -79,8 +79,7 @@ class Person(Method):
     steps: updates; 0 takes the pre-trained network as it is.  batch: images of each resolution in a batch.
     accumulate: batches an update.  By default of the profile: smoke 4, 8, 1; quick 50, 10, 1; paper 500, 20, 2.
     lr: by default 0.01, in the quick profile 0.03.  momentum, weight_decay, dropout: as named.
-    precision: ``auto`` is bfloat16 on a GPU and on a CPU with instructions for it, else float32.  On an Intel CPU with
-    AVX512_BF16 but without AMX, float32 is the faster one (``tests/benchmarks/README.md``).
+    precision: ``auto`` is bfloat16 where the machine is faster in it, on most GPUs and on a CPU with AMX, else float32.
     The smoke profile trains a network of an eighth of the width from scratch.
     """
 
@@ -120,7 +119,7 @@ class Person(Method):
 
     def fit(self, train: Train) -> "Person":
         people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
-        self.compute_ = Compute.of(train, best_precision(self.precision, train.device), channels_last=True)
+        self.compute_ = Compute.of(train, precision_for(self.precision, train.device), channels_last=True)
         self.network_ = self._start(train, len(people))
         stage = FINE_TUNING[train.profile].but(
             steps=self.steps, batch=self.batch, accumulate=self.accumulate, lr=self.lr
@@ -166,7 +165,7 @@ class Person(Method):
             random_crops([resize_all(given.images, RESIZED)], [given.identity], stage.batch, given.seed),
             given,
             stage,
-            Compute.of(given, best_precision(self.precision, given.device), channels_last=True),
+            Compute.of(given, precision_for(self.precision, given.device), channels_last=True),
         )
         return {Path(DGD_FILE).stem: network}
 

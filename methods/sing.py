@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.base import Method, SigmaRule, Train
 from bench.errors import BenchError, DataError
+from bench.precision import precision_for
 from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
 from bench.weights import describe
 from methods._dgd import (
@@ -19,7 +20,6 @@ from methods._dgd import (
     SMOKE_WIDTH,
     Stage,
     as_tensor,
-    best_precision,
     centre,
     extract,
     load_dgd,
@@ -151,7 +151,7 @@ class SING(Method):
         if train.synthetic is None or len(train.synthetic) != len(train.gallery):
             raise BenchError("SING has a synthetic stream of its own: run it without synthetic_lr")
         self.network_ = self._start(train, len(people))
-        self.compute_ = Compute.of(train, best_precision(self.precision, train.device), channels_last=True)
+        self.compute_ = Compute.of(train, precision_for(self.precision, train.device), channels_last=True)
         stage = TRAINING[train.profile].but(steps=self.steps, batch=self.batch, accumulate=self.accumulate, lr=self.lr)
         self.curves_ = self._train(train, labels, stage) if stage.steps else None
         self.compute_.place(self.network_.eval())

@@ -13,7 +13,7 @@ from bench.cache import Cache  # noqa: E402
 from bench.cell import View  # noqa: E402
 from bench.data import load  # noqa: E402
 from bench.spec import ANCHORS, dataset_spec, method_spec  # noqa: E402
-from methods._dgd import DGD, best_precision, centre, extract, normalise  # noqa: E402
+from methods._dgd import DGD, centre, extract, normalise  # noqa: E402
 from methods.dgd import Person  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -103,12 +103,6 @@ def test_anchors_differ_in_their_seed_and_are_fused(bench, tmp_path) -> None:
     assert all(text.startswith("from scratch, width 0.125, seed ") for text in texts)
     assert len(set(texts)) == 3
     assert not list(tmp_path.glob("distances/checkpoints/*"))
-
-
-def test_precision_is_what_was_asked_for() -> None:
-    assert best_precision("bfloat16", "cpu") == "bfloat16"
-    assert best_precision("float32", "cuda") == "float32"
-    assert best_precision("auto", "cuda") == "bfloat16"
 
 
 @pytest.mark.data

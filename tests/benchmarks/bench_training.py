@@ -16,9 +16,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from bench.precision import precision_for
 from bench.provenance import machine
 from bench.training import Compute, parameter_groups, seeded
-from methods._dgd import INPUT, RESIZED, as_tensor, best_precision, centre, extract, normalise
+from methods._dgd import INPUT, RESIZED, as_tensor, centre, extract, normalise
 from methods.sing import SING, Network
 
 # Multiply-accumulates of one image: DGD at 144x56, and SRCNN's valid convolutions from 160x72.
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64, help="for extraction")
     options = parser.parse_args()
 
-    ours = Compute(options.device, best_precision(options.precision, options.device), channels_last=True)
+    ours = Compute(options.device, precision_for(options.precision, options.device), channels_last=True)
     plain = Compute(options.device)
     name = torch.cuda.get_device_name(options.device) if ours.cuda else machine()
     print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}; ours: {ours.precision}")
