@@ -22,8 +22,9 @@ def precision_for(wanted: Literal["auto", "float32", "bfloat16"], device: str) -
 def auto_precision(device: str) -> Precision:
     """What ``auto`` stands for: bfloat16 where the device multiplies matrices faster in it than in float32.
 
-    CPU: AMX, or AVX512_BF16 on a processor of another maker than Intel.  Intel's without AMX take two cycles for a
-    512-bit VDPBF16PS, and with the conversions around it are slower than in float32 (tests/benchmarks).
+    CPU: AMX, or AVX512_BF16 on a processor of another maker than Intel.  Intel's VDPBF16PS has half the throughput of
+    its float32 FMA, AMD's the same (uops.info), so that Intel's without AMX gain nothing and lose the conversions
+    (measured: tests/benchmarks/README.md).
     GPU: NVIDIA's from compute capability 8.0 (Ampere), older ones emulate bfloat16; AMD's.
     """
     if device == "cpu":

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from bench.cli import build_parser
+from bench.store import Store
 from tests.conftest import ROOT, bench_process
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+SETS = ("caviar", "mlr_viper")
 
 
 def block(marker: str) -> str:
@@ -67,3 +70,52 @@ def test_results_of_the_readme_are_those_of_the_store(bench) -> None:
     assert len(numbers) >= 10
     plain = printed.replace("**", "").replace("_", "")
     assert [n for n in numbers if n not in plain] == []
+
+
+def rows_below(marker: str) -> list[list[str]]:
+    """The cells of the table that follows ``<!-- marker -->`` in results/README.md, its heading left out."""
+    table = RESULTS.split(f"<!-- {marker} -->\n")[1].split("\n\n")[0]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+@pytest.fixture(scope="module")
+def quick() -> dict[tuple[str, str, int], dict]:
+    """(data set, method, split) -> the stored record of the quick schedule, rows of single anchors included."""
+    records = {}
+    for result in Store(ROOT / "results" / "measured").read_all()[0]:
+        cell = result.cell
+        if cell.profile != "quick" or cell.seed != 0:
+            continue
+        records[cell.dataset, cell.method, cell.split] = result.record
+        for subset, scores in result.record.get("subsets", {}).items():
+            records.setdefault((cell.dataset, f"{cell.method}[anchors={subset}]", cell.split), scores)
+    return records
+
+
+def test_fine_tuned_rows_are_those_of_the_store(quick) -> None:
+    def percent(dataset: str, method: str) -> str:
+        return "/".join(f"{100 * quick[dataset, method, 0]['cmc'][rank - 1]:.1f}" for rank in (1, 5, 10, 20))
+
+    rows = rows_below("fine-tuned")
+    assert len(rows) == 6
+    for name, caviar, _, mlr_viper, _ in rows:
+        method = name.split("`")[0]
+        assert (method, caviar, mlr_viper) == (method, *(percent(dataset, method) for dataset in SETS))
+
+
+def test_splits_of_fine_tuned_rows_are_those_of_the_store(quick) -> None:
+    rows = rows_below("by split")
+    assert len(rows) == 7
+    for method, *printed in rows:
+        expected = []
+        for dataset in SETS:
+            rank1 = [100 * quick[dataset, method, split]["cmc"][0] for split in range(3)]
+            expected += [f"{value:.1f}" for value in (*rank1, sum(rank1) / 3)]
+        assert (method, printed) == (method, expected)
+
+
+def test_the_sweep_of_alpha_is_that_of_the_store(quick) -> None:
+    methods = [f"sing[alpha={alpha},anchors=1/3]" for alpha in ("0.0", "0.5", "2.0")]
+    methods.insert(2, "sing[anchors=1/3]")
+    for (_, *printed), dataset in zip(rows_below("alpha"), SETS, strict=True):
+        assert printed == [f"{100 * quick[dataset, method, 0]['cmc'][0]:.1f}" for method in methods]

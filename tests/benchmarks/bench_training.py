@@ -1,6 +1,6 @@
 """A training step of SING and the extraction of features, against plain float32 and contiguous memory.
 
-``python -m tests.benchmarks.bench_training [--device cuda] [--precision float32] [--batch 20] [--rounds 3]``
+``python -m tests.benchmarks.bench_training [--device cuda] [--precision bfloat16] [--batch 20] [--rounds 3]``
 
 The same maths on both sides: one forward pass of the three streams (3 x batch images), the joint loss, one SGD update.
 Ours: the precision asked for, by default the one that ``auto`` chooses on this machine, channels last, batch
