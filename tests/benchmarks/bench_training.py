@@ -69,10 +69,13 @@ def main() -> None:
 
         seconds = in_turns({"plain": literal, "ours": fast}, options.rounds, ours)
         error = np.abs(found["ours"] - found["plain"]).max() / np.abs(found["plain"]).max()
+        flops = 2 * options.images * (DGD_MACS + (SRCNN_MACS if prepare else 0))
+        share = flops / seconds["ours"] / peak
         print(
             f"features, {side}: plain {options.images / seconds['plain']:.1f} images/s, ours"
-            f" {options.images / seconds['ours']:.1f}, ratio {seconds['plain'] / seconds['ours']:.2f}, largest"
-            f" difference {error:.0e} of the largest value"
+            f" {options.images / seconds['ours']:.1f}, ratio {seconds['plain'] / seconds['ours']:.2f},"
+            f" {100 * share:.0f} % of the peak,"
+            f" largest difference {error:.0e} of the largest value"
         )
 
 
