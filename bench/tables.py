@@ -111,14 +111,17 @@ def subset_cmc(result: Result, subset: str) -> list[float] | None:
     return list(stored["cmc"]) if stored else None
 
 
-def collect(results: Iterable[Result], dataset: str, method: str, seed: int) -> tuple[list[Result], list[list[float]]]:
-    """The cells (one a split) and CMCs of a row.
+# Of each split the cell and its CMC.
+Group = dict[int, tuple[Result, list[float]]]
 
-    Cells of different profiles, or of different versions of the data, are never mixed: of several groups the one with
-    most splits counts, then the one of profile ``paper``.
+
+def row_groups(results: Iterable[Result], dataset: str, method: str, seed: int) -> list[Group]:
+    """The cells of a row, apart by profile and version of the data, which are never mixed.
+
+    First the group that counts: the one with most splits, then the one of profile ``paper``.
     """
     base, subset = base_and_subset(method)
-    groups: dict[tuple[str, str], dict[int, tuple[Result, list[float]]]] = {}
+    groups: dict[tuple[str, str], Group] = {}
     for result in results:
         if result.cell.dataset != dataset or result.cell.seed != seed:
             continue
@@ -131,11 +134,25 @@ def collect(results: Iterable[Result], dataset: str, method: str, seed: int) -> 
             # A cell with exactly these anchors and one with all of them may both be there: the whole one counts.
             if result.cell.split not in splits or own_subset == MethodOptions.anchors:
                 splits[result.cell.split] = result, curve
+    order = sorted(groups, key=lambda group: (len(groups[group]), group[0] == "paper", group), reverse=True)
+    return [groups[key] for key in order]
+
+
+def collect(results: Iterable[Result], dataset: str, method: str, seed: int) -> tuple[list[Result], list[list[float]]]:
+    """The cells (one a split) and CMCs of a row: of the first of its `row_groups`."""
+    groups = row_groups(results, dataset, method, seed)
     if not groups:
         return [], []
-    best = max(groups, key=lambda group: (len(groups[group]), group[0] == "paper", group))
-    pairs = [groups[best][split] for split in sorted(groups[best])]
+    pairs = [groups[0][split] for split in sorted(groups[0])]
     return [p[0] for p in pairs], [p[1] for p in pairs]
+
+
+def describe_group(group: Group, method: str, rank: int) -> str:
+    """``sing on caviar: paper, 2 splits, 33.5 at rank 1``: a group that a table leaves out."""
+    cell = next(iter(group.values()))[0].cell
+    mean = np.mean([100 * curve[min(rank, len(curve)) - 1] for _, curve in group.values()])
+    splits = f"{len(group)} split{'s' if len(group) > 1 else ''}"
+    return f"{method} on {cell.dataset}: {cell.profile}, {splits}, {mean:.1f} at rank {rank}"
 
 
 def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[str] = (), seed: int = 0) -> Table:
@@ -154,7 +171,7 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
     else:
         datasets = [d for d in candidates if d in printed_datasets or ("[" not in d and main_table(d) == kind.name)]
     rows = {base_and_subset(m) for m in printed_methods}
-    methods, entries, used = {}, {}, []
+    methods, entries, used, left_out = {}, {}, [], []
     for dataset in datasets:
         own = sorted({r.cell.method for r in results if r.cell.dataset == dataset and r.cell.seed == seed})
         shown = sorted({*own, *(row for row in kind.named if collect(results, dataset, row, seed)[0])})
@@ -164,6 +181,8 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
         for method in methods[dataset]:
             cells, curves = collect(results, dataset, method, seed)
             used += cells
+            others = row_groups(results, dataset, method, seed)[1:]
+            left_out += [describe_group(group, method, kind.ranks[0]) for group in others]
             for rank in kind.ranks:
                 reference = printed.get((dataset, method, rank))
                 values = tuple(100 * curve[min(rank, len(curve)) - 1] for curve in curves)
@@ -177,7 +196,7 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
                     bool(reference and reference.erratum),
                     cells[0].record["sizes"]["test_people"] if cells else 0,
                 )
-    return Table(kind, tuple(datasets), methods, entries, tuple(footnotes(kind, entries, used)))
+    return Table(kind, tuple(datasets), methods, entries, tuple(footnotes(kind, entries, used, left_out)))
 
 
 def matching(names: Sequence[str], patterns: Sequence[str], kind: TableKind) -> list[str]:
@@ -214,8 +233,10 @@ def is_low_resolution(dataset: str) -> bool | None:
     return attributes[0].get("low_resolution") is not None if attributes else None
 
 
-def footnotes(kind: TableKind, entries: dict[tuple[str, str, int], Entry], used: Sequence[Result]) -> list[str]:
-    """What a reader must know beside the numbers."""
+def footnotes(
+    kind: TableKind, entries: dict[tuple[str, str, int], Entry], used: Sequence[Result], left_out: Sequence[str]
+) -> list[str]:
+    """What a reader must know beside the numbers.  left_out: finished groups of cells that do not count."""
     notes = []
     if any(not e.values for e in entries.values()):
         notes.append("--: no finished cell")
@@ -238,6 +259,8 @@ def footnotes(kind: TableKind, entries: dict[tuple[str, str, int], Entry], used:
     profiles = sorted({f"{c.method} on {c.dataset}: {c.profile}" for c in others})
     if profiles:
         notes.append(f"training schedule other than the paper's: {', '.join(profiles)}")
+    if left_out:
+        notes.append(f"finished too, of another schedule or version of the data, not mixed in: {'; '.join(left_out)}")
     identity = sorted({r.cell.method for r in used if r.record.get("fusion") == "identity"})
     if identity:
         notes.append(

@@ -66,14 +66,21 @@ class TestNumbers:
     def test_versions_of_the_data_are_never_mixed(self, tmp_path) -> None:
         store = fill(tmp_path, XQDA, "caviar", [0.2, 0.2])
         store.put(cell(XQDA, "caviar", 0, data="e" * 64), record([1.0]), {})
-        assert table(store, "2").entries["caviar", XQDA, 1].values == (20, 20)
+        made = table(store, "2")
+        assert made.entries["caviar", XQDA, 1].values == (20, 20)
+        assert any(n.endswith(f"{XQDA} on caviar: paper, 1 split, 100.0 at rank 1") for n in made.notes)
 
     def test_the_profile_with_most_splits_counts_then_the_papers(self, tmp_path) -> None:
         fill(tmp_path, "sing", "caviar", [0.1, 0.1], profile="paper")
         store = fill(tmp_path, "sing", "caviar", [0.2, 0.2], profile="quick")
         assert table(store, "1").entries["caviar", "sing", 1].mean == pytest.approx(10)
         store = fill(tmp_path, "sing", "caviar", [0.2, 0.2, 0.2], profile="quick")
-        assert table(store, "1").entries["caviar", "sing", 1].mean == pytest.approx(20)
+        made = table(store, "1")
+        assert made.entries["caviar", "sing", 1].mean == pytest.approx(20)
+        assert [n for n in made.notes if n.startswith("finished too")] == [
+            "finished too, of another schedule or version of the data, not mixed in:"
+            " sing on caviar: paper, 2 splits, 10.0 at rank 1"
+        ]
 
     def test_an_erratum_is_shown_and_not_compared(self, tmp_path) -> None:
         store = fill(tmp_path, "bilinear+nfst", "mlr_cuhk03", [0.5])
