@@ -78,18 +78,22 @@ def rows_below(marker: str) -> list[list[str]]:
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
-@pytest.fixture(scope="module")
-def quick() -> dict[tuple[str, str, int], dict]:
-    """(data set, method, split) -> the stored record of the quick schedule, rows of single anchors included."""
+def measured(profile: str) -> dict[tuple[str, str, int], dict]:
+    """(data set, method, split) -> the stored record of a schedule, rows of single anchors included."""
     records = {}
     for result in Store(ROOT / "results" / "measured").read_all()[0]:
         cell = result.cell
-        if cell.profile != "quick" or cell.seed != 0:
+        if cell.profile != profile or cell.seed != 0:
             continue
         records[cell.dataset, cell.method, cell.split] = result.record
         for subset, scores in result.record.get("subsets", {}).items():
             records.setdefault((cell.dataset, f"{cell.method}[anchors={subset}]", cell.split), scores)
     return records
+
+
+@pytest.fixture(scope="module")
+def quick() -> dict[tuple[str, str, int], dict]:
+    return measured("quick")
 
 
 def test_fine_tuned_rows_are_those_of_the_store(quick) -> None:
@@ -119,3 +123,10 @@ def test_the_sweep_of_alpha_is_that_of_the_store(quick) -> None:
     methods.insert(2, "sing[anchors=1/3]")
     for (_, *printed), dataset in zip(rows_below("alpha"), SETS, strict=True):
         assert printed == [f"{100 * quick[dataset, method, 0]['cmc'][0]:.1f}" for method in methods]
+
+
+def test_the_model_trained_in_full_is_that_of_the_store(quick) -> None:
+    for (_, *printed), cells in zip(rows_below("in full")[:2], (quick, measured("paper")), strict=True):
+        record = cells["mlr_viper", "sing[anchors=1/3]", 0]
+        numbers = [*(record["cmc"][rank - 1] for rank in (1, 5, 10, 20)), record["map"]]
+        assert printed == [f"{100 * number:.1f}" for number in numbers]
