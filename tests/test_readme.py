@@ -107,15 +107,15 @@ def test_fine_tuned_rows_are_those_of_the_store(quick) -> None:
         assert (method, caviar, mlr_viper) == (method, *(percent(dataset, method) for dataset in SETS))
 
 
-def test_splits_of_fine_tuned_rows_are_those_of_the_store(quick) -> None:
-    rows = rows_below("by split")
+@pytest.mark.parametrize("dataset", SETS)
+def test_splits_of_fine_tuned_rows_are_those_of_the_store(quick, dataset) -> None:
+    rows = rows_below(f"{dataset} by split")
     assert len(rows) == 7
     for method, *printed in rows:
-        expected = []
-        for dataset in SETS:
-            rank1 = [100 * quick[dataset, method, split]["cmc"][0] for split in range(3)]
-            expected += [f"{value:.1f}" for value in (*rank1, sum(rank1) / 3)]
-        assert (method, printed) == (method, expected)
+        splits = range(len(printed) - 1)
+        assert (dataset, "sing", len(splits)) not in quick, "a finished split is missing from the table"
+        rank1 = [100 * quick[dataset, method, split]["cmc"][0] for split in splits]
+        assert (method, printed) == (method, [f"{value:.1f}" for value in (*rank1, sum(rank1) / len(rank1))])
 
 
 def test_the_sweep_of_alpha_is_that_of_the_store(quick) -> None:
