@@ -140,10 +140,12 @@ def row_groups(results: Iterable[Result], dataset: str, method: str, seed: int) 
 
 def collect(results: Iterable[Result], dataset: str, method: str, seed: int) -> tuple[list[Result], list[list[float]]]:
     """The cells (one a split) and CMCs of a row: of the first of its `row_groups`."""
-    groups = row_groups(results, dataset, method, seed)
-    if not groups:
-        return [], []
-    pairs = [groups[0][split] for split in sorted(groups[0])]
+    return in_order(*row_groups(results, dataset, method, seed)[:1])
+
+
+def in_order(group: Group | None = None) -> tuple[list[Result], list[list[float]]]:
+    """A group's cells and CMCs by split; none of either without a group."""
+    pairs = [group[split] for split in sorted(group)] if group else []
     return [p[0] for p in pairs], [p[1] for p in pairs]
 
 
@@ -179,10 +181,10 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
         listed = printed_methods if dataset in printed_datasets else [m for m in printed_methods if m in own]
         methods[dataset] = (*listed, *extra)
         for method in methods[dataset]:
-            cells, curves = collect(results, dataset, method, seed)
+            groups = row_groups(results, dataset, method, seed)
+            cells, curves = in_order(*groups[:1])
             used += cells
-            others = row_groups(results, dataset, method, seed)[1:]
-            left_out += [describe_group(group, method, kind.ranks[0]) for group in others]
+            left_out += [describe_group(group, method, kind.ranks[0]) for group in groups[1:]]
             for rank in kind.ranks:
                 reference = printed.get((dataset, method, rank))
                 values = tuple(100 * curve[min(rank, len(curve)) - 1] for curve in curves)
