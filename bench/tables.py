@@ -254,13 +254,12 @@ def footnotes(
         ]
         notes.append(f"! {listing([f'{e.method} on {e.dataset} at rank {e.rank}' for e in rows], 4)}: {cause}")
     counts = {(e.dataset, e.method): len(e.values) for e in entries.values() if e.values}
-    few = [f"{m} on {d}: {n}" for (d, m), n in counts.items() if n < PAPER_SPLITS]
+    few = [(d, m, n) for (d, m), n in counts.items() if n < PAPER_SPLITS]
     if few:
-        notes.append(f"fewer than {PAPER_SPLITS} splits: {', '.join(few)}")
-    others = [r.cell for r in used if r.cell.profile != "paper"]
-    profiles = sorted({f"{c.method} on {c.dataset}: {c.profile}" for c in others})
+        notes.append(f"fewer than {PAPER_SPLITS} splits: {by_value(few)}")
+    profiles = sorted({(r.cell.dataset, r.cell.method, r.cell.profile) for r in used if r.cell.profile != "paper"})
     if profiles:
-        notes.append(f"training schedule other than the paper's: {', '.join(profiles)}")
+        notes.append(f"training schedule other than the paper's: {by_value(profiles)}")
     if left_out:
         notes.append(f"finished too, of another schedule or version of the data, not mixed in: {'; '.join(left_out)}")
     identity = sorted({r.cell.method for r in used if r.record.get("fusion") == "identity"})
@@ -276,6 +275,17 @@ def footnotes(
     if stale:
         notes.append(f"{stale} of {len(used)} cells are stale: the code has changed since (--force computes them anew)")
     return notes
+
+
+def by_value(triples: Iterable[tuple[str, str, object]]) -> str:
+    """``a, b on x, y: 5; c on y: 1``: what holds for which rows, from (data set, method, value) triples."""
+    datasets: dict[tuple[object, str], list[str]] = {}
+    for dataset, method, value in triples:
+        datasets.setdefault((value, method), []).append(dataset)
+    methods: dict[tuple[object, tuple[str, ...]], list[str]] = {}
+    for (value, method), where in datasets.items():
+        methods.setdefault((value, tuple(where)), []).append(method)
+    return "; ".join(f"{', '.join(who)} on {', '.join(where)}: {value}" for (value, where), who in methods.items())
 
 
 def plugin_notes(used: Sequence[Result]) -> list[str]:

@@ -13,7 +13,7 @@ from scipy import stats
 from bench.errors import UsageError
 from bench.published import PUBLISHED, find_table, table_kinds
 from bench.store import Store
-from bench.tables import COLUMNS, Entry, current_code, main_table, make_table, render, write_table
+from bench.tables import COLUMNS, Entry, by_value, current_code, main_table, make_table, render, write_table
 from tests.cells import cell, fill, record
 
 XQDA = "bicubic+xqda"
@@ -171,10 +171,17 @@ class TestNotes:
     def test_all_that_a_reader_must_know(self, store) -> None:
         notes = "\n".join(table(store, "2", "caviar").notes)
         assert "--: no finished cell" in notes
-        assert f"fewer than 10 splits: {XQDA} on caviar: 3, bilinear+nfst on caviar: 2\n" in notes
+        assert f"fewer than 10 splits: {XQDA} on caviar: 3; bilinear+nfst on caviar: 2\n" in notes
         assert "training schedule other than the paper's: bilinear+nfst on caviar: quick\n" in notes
         assert "caviar: mean over 100 random single-shot galleries" in notes
         assert "2 of 15 cells are stale" in notes
+
+    def test_rows_of_which_the_same_holds_are_named_together(self) -> None:
+        assert by_value([("x", "a", 1), ("x", "b", 1), ("y", "a", 1), ("y", "b", 1)]) == "a, b on x, y: 1"
+        assert (
+            by_value([("x", "a", 5), ("x", "b", 5), ("y", "a", 5), ("y", "b", 6)])
+            == "a on x, y: 5; b on x: 5; b on y: 6"
+        )
 
     def test_a_complete_table_needs_few(self, tmp_path) -> None:
         for method in printed("method", "1"):
