@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import build_parser
+from bench.compare import compare
 from bench.store import Store
 from tests.conftest import ROOT, bench_process
 
@@ -116,6 +117,21 @@ def test_splits_of_fine_tuned_rows_are_those_of_the_store(quick, dataset) -> Non
         assert (dataset, "sing", len(splits)) not in quick, "a finished split is missing from the table"
         rank1 = [100 * quick[dataset, method, split]["cmc"][0] for split in splits]
         assert (method, printed) == (method, [f"{value:.1f}" for value in (*rank1, sum(rank1) / len(rank1))])
+
+
+@pytest.mark.parametrize("dataset", SETS)
+def test_orderings_are_those_of_the_store(dataset) -> None:
+    store = Store(ROOT / "results" / "measured")
+    rows = rows_below(f"{dataset} orderings")
+    assert len(rows) == 5
+    for method, *printed in rows:
+        comparison = compare(store, "sing", method, dataset, 0)
+        assert len(comparison["splits"]) == 10
+        ranks = [
+            f"{r['difference']:+.1f} ({r['ci_low']:+.1f} to {r['ci_high']:+.1f}), p = {r['p']:.3f}"
+            for r in comparison["ranks"]
+        ]
+        assert (method, printed) == (method, ranks)
 
 
 def test_the_sweep_of_alpha_is_that_of_the_store(quick) -> None:
