@@ -116,6 +116,11 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("b", metavar="B")
     compare.add_argument("-d", "--dataset", required=True, metavar="DATASET")
     compare.add_argument("--seed", type=natural, default=0)
+    compare.add_argument(
+        "--profile",
+        choices=("smoke", "quick", "paper"),
+        help="training schedule of methods that have one (default: one that both have, with most splits)",
+    )
     compare.add_argument("--json", action="store_true", help="as JSON")
 
     pretrain = add("pretrain", "Train the weights that networks start from, on images of your own; resumable.")
@@ -348,7 +353,7 @@ def compare_command(options: argparse.Namespace) -> int:
     from bench.compare import as_text, compare
     from bench.store import Store
 
-    comparison = compare(Store(options.results), options.a, options.b, options.dataset, options.seed)
+    comparison = compare(Store(options.results), options.a, options.b, options.dataset, options.seed, options.profile)
     print(json.dumps(comparison, indent=1) if options.json else as_text(comparison))
     return 0
 

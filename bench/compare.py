@@ -7,30 +7,48 @@ from bench.registry import unknown
 from bench.spec import method_spec
 from bench.statistics import paired
 from bench.store import Store
-from bench.tables import collect
+from bench.tables import Group, row_groups
 
 COMPARED_RANKS = (1, 5, 10, 20)
 
 
-def compare(store: Store, a: str, b: str, dataset: str, seed: int) -> dict[str, Any]:
+def compare(store: Store, a: str, b: str, dataset: str, seed: int, profile: str | None = None) -> dict[str, Any]:
     """Differences a - b in percent points at ranks 1, 5, 10, 20, each with interval and exact sign-flip p.
+
+    Cells are paired within one version of the data and, where both methods are trained, within one schedule if they
+    have a split of one in common.  profile: this schedule only, of methods that have one.
 
     UsageError when a row has no finished cell or the two have no split in common.
     """
     results, _ = store.read_all()
     a, b = canonical_name(a), canonical_name(b)
-    curves = {}
+    groups = {}
     for method in (a, b):
-        cells, found = collect(results, dataset, method, seed)
-        if not cells:
+        groups[method] = row_groups(results, dataset, method, seed)
+        if not groups[method]:
             names = sorted({r.cell.method for r in results if r.cell.dataset == dataset})
             if not names:
                 raise unknown("measured data set", dataset, sorted({r.cell.dataset for r in results}))
             raise unknown(f"finished cell on {dataset} of", method, names)
-        curves[method] = {cell.cell.split: curve for cell, curve in zip(cells, found, strict=True)}
-    splits = sorted(set(curves[a]) & set(curves[b]))
-    if not splits:
+        if profile and has_schedule(method):
+            there = sorted({schedule(group) for group in groups[method]})
+            groups[method] = [group for group in groups[method] if schedule(group) == profile]
+            if not groups[method]:
+                raise UsageError(
+                    f"no finished cell on {dataset} of {method} of profile {profile}: there is {', '.join(there)}"
+                )
+    pairs = [(x, y) for x in groups[a] for y in groups[b] if version(x) == version(y) and set(x) & set(y)]
+    if not pairs:
         raise UsageError(f"{a} and {b} have no finished split of {dataset} in common")
+    tied = has_schedule(a) and has_schedule(b)
+    # Of equals the first: groups come in the order in which tables take them.
+    best = max(
+        pairs, key=lambda pair: (tied and schedule(pair[0]) == schedule(pair[1]), len(set(pair[0]) & set(pair[1])))
+    )
+    splits = sorted(set(best[0]) & set(best[1]))
+    curves = {}
+    for method, group in zip((a, b), best, strict=True):
+        curves[method] = {split: group[split][1] for split in splits}
     rows = []
     for rank in COMPARED_RANKS:
         values = {m: [100 * curves[m][s][min(rank, len(curves[m][s])) - 1] for s in splits] for m in (a, b)}
@@ -47,7 +65,28 @@ def compare(store: Store, a: str, b: str, dataset: str, seed: int) -> dict[str, 
                 "exact": test.exact,
             }
         )
-    return {"a": a, "b": b, "dataset": dataset, "seed": seed, "splits": splits, "ranks": rows}
+    profiles = {"profile_a": schedule(best[0]), "profile_b": schedule(best[1])}
+    return {"a": a, "b": b, "dataset": dataset, "seed": seed, **profiles, "splits": splits, "ranks": rows}
+
+
+def schedule(group: Group) -> str:
+    """The profile that a group of cells shares."""
+    return next(iter(group.values()))[0].cell.profile
+
+
+def version(group: Group) -> str:
+    """The version of the data that a group of cells shares."""
+    return next(iter(group.values()))[0].cell.data
+
+
+def has_schedule(method: str) -> bool:
+    """Whether a method's profile matters; True where its plug-in is not there any more."""
+    from bench.runner import has_profiles
+
+    try:
+        return has_profiles(method_spec(method))
+    except UsageError:
+        return True
 
 
 def canonical_name(method: str) -> str:
@@ -61,9 +100,11 @@ def canonical_name(method: str) -> str:
 def as_text(comparison: dict[str, Any]) -> str:
     """A line per rank."""
     n = len(comparison["splits"])
-    lines = [
-        f"{comparison['a']} minus {comparison['b']} on {comparison['dataset']}, paired over {n} splits, percent points"
-    ]
+    a, b = (
+        comparison[key] + (f" ({profile})" if (profile := comparison[f"profile_{key}"]) != "paper" else "")
+        for key in ("a", "b")
+    )
+    lines = [f"{a} minus {b} on {comparison['dataset']}, paired over {n} split{'s' if n > 1 else ''}, percent points"]
     for row in comparison["ranks"]:
         interval = "one split, no interval" if n < 2 else f"95 % CI {row['ci_low']:+.2f} to {row['ci_high']:+.2f}"
         kind = "exact" if row["exact"] else "sampled"

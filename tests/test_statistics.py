@@ -113,6 +113,40 @@ class TestCompare:
         assert found["ranks"][0]["ci_low"] is None
         assert "one split, no interval" in as_text(found)
 
+    def test_schedules_are_not_mixed(self, tmp_path) -> None:
+        """Of a more splits are quick, of b more are paper: paired is the split that both have of one schedule."""
+        fill(tmp_path, "a", "toy", [0.5, 0.4, 0.6], "quick")
+        fill(tmp_path, "b", "toy", [0.3], "quick")
+        store = fill(tmp_path, "b", "toy", [0.9, 0.9])
+        found = compare(store, "a", "b", "toy", 0)
+        assert (found["profile_a"], found["profile_b"], found["splits"]) == ("quick", "quick", [0])
+        assert found["ranks"][0]["difference"] == pytest.approx(20)
+        assert as_text(found).startswith("a (quick) minus b (quick) on toy, paired over 1 split, percent points\n")
+
+    def test_a_schedule_can_be_asked_for(self, tmp_path) -> None:
+        for name, value in (("a", 0.8), ("b", 0.7)):
+            fill(tmp_path, name, "toy", [0.5, 0.5], "quick")
+            store = fill(tmp_path, name, "toy", [value])
+        assert compare(store, "a", "b", "toy", 0)["splits"] == [0, 1]
+        found = compare(store, "a", "b", "toy", 0, "paper")
+        assert found["ranks"][0]["difference"] == pytest.approx(10)
+        with pytest.raises(UsageError, match="no finished cell on toy of a of profile smoke: there is paper, quick"):
+            compare(store, "a", "b", "toy", 0, "smoke")
+
+    def test_a_method_without_schedule_goes_with_any(self, tmp_path) -> None:
+        fill(tmp_path, "a", "toy", [0.5])
+        fill(tmp_path, "a", "toy", [0.5, 0.4], "quick")
+        store = fill(tmp_path, "bicubic+xqda", "toy", [0.3, 0.3])
+        found = compare(store, "a", "bicubic+xqda", "toy", 0)
+        assert (found["profile_a"], found["profile_b"], found["splits"]) == ("quick", "paper", [0, 1])
+        assert as_text(found).startswith("a (quick) minus bicubic+xqda on toy, ")
+
+    def test_versions_of_the_data_are_not_mixed(self, tmp_path) -> None:
+        store = fill(tmp_path, "a", "toy", [0.5])
+        store.put(cell("b", "toy", data="e" * 64), record([0.5]), {})
+        with pytest.raises(UsageError, match="a and b have no finished split of toy in common"):
+            compare(store, "a", "b", "toy", 0)
+
     def test_what_cannot_be_compared(self, tmp_path) -> None:
         store = fill(tmp_path, "first", "toy", [0.5])
         store.put(cell("second", "toy", 7), record([0.5]), {})
