@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance, 2 usage, 3 data missing or unreadable,
 130 interrupted (finished cells are kept; run the same command again to go on)"""
+PROFILES = ("smoke", "quick", "paper")
 GRAMMAR = "a name, a glob or name[key=value,...], e.g. bicubic+xqda[solver=eigh]; may be given more than once"
 
 
@@ -73,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=natural, default=0, help="seed of splits, low resolution and models (default: 0)")
     run.add_argument(
         "--profile",
-        choices=("smoke", "quick", "paper"),
+        choices=PROFILES,
         help="training schedule of methods that have one (default: quick; smoke on drawn images)",
     )
     run.add_argument(
@@ -118,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("--seed", type=natural, default=0)
     compare.add_argument(
         "--profile",
-        choices=("smoke", "quick", "paper"),
+        choices=PROFILES,
         help="training schedule of methods that have one (default: one that both have, with most splits)",
     )
     compare.add_argument("--json", action="store_true", help="as JSON")
@@ -129,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--images", type=Path, metavar="DIR", help="train on the images below this folder")
     pretrain.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the weights files")
     pretrain.add_argument("--seed", type=natural, default=0)
-    pretrain.add_argument("--profile", choices=("smoke", "quick", "paper"), default="paper", help="training schedule")
+    pretrain.add_argument("--profile", choices=PROFILES, default="paper", help="training schedule")
     add_data(pretrain)
     for command in (run, pretrain):
         command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for networks")
@@ -353,7 +354,8 @@ def compare_command(options: argparse.Namespace) -> int:
     from bench.compare import as_text, compare
     from bench.store import Store
 
-    comparison = compare(Store(options.results), options.a, options.b, options.dataset, options.seed, options.profile)
+    results, _ = Store(options.results).read_all()
+    comparison = compare(results, options.a, options.b, options.dataset, options.seed, options.profile)
     print(json.dumps(comparison, indent=1) if options.json else as_text(comparison))
     return 0
 

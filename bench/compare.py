@@ -1,18 +1,21 @@
 """Two methods on one data set, paired over their common splits."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import UsageError
 from bench.registry import unknown
 from bench.spec import method_spec
 from bench.statistics import paired
-from bench.store import Store
-from bench.tables import Group, row_groups
+from bench.store import Result
+from bench.tables import Group, any_cell, row_groups
 
 COMPARED_RANKS = (1, 5, 10, 20)
 
 
-def compare(store: Store, a: str, b: str, dataset: str, seed: int, profile: str | None = None) -> dict[str, Any]:
+def compare(
+    results: Sequence[Result], a: str, b: str, dataset: str, seed: int, profile: str | None = None
+) -> dict[str, Any]:
     """Differences a - b in percent points at ranks 1, 5, 10, 20, each with interval and exact sign-flip p.
 
     Cells are paired within one version of the data and, where both methods are trained, within one schedule if they
@@ -20,35 +23,21 @@ def compare(store: Store, a: str, b: str, dataset: str, seed: int, profile: str 
 
     UsageError when a row has no finished cell or the two have no split in common.
     """
-    results, _ = store.read_all()
     a, b = canonical_name(a), canonical_name(b)
-    groups = {}
-    for method in (a, b):
-        groups[method] = row_groups(results, dataset, method, seed)
-        if not groups[method]:
-            names = sorted({r.cell.method for r in results if r.cell.dataset == dataset})
-            if not names:
-                raise unknown("measured data set", dataset, sorted({r.cell.dataset for r in results}))
-            raise unknown(f"finished cell on {dataset} of", method, names)
-        if profile and has_schedule(method):
-            there = sorted({schedule(group) for group in groups[method]})
-            groups[method] = [group for group in groups[method] if schedule(group) == profile]
-            if not groups[method]:
-                raise UsageError(
-                    f"no finished cell on {dataset} of {method} of profile {profile}: there is {', '.join(there)}"
-                )
-    pairs = [(x, y) for x in groups[a] for y in groups[b] if version(x) == version(y) and set(x) & set(y)]
+    groups_a, groups_b = (finished(results, method, dataset, seed, profile) for method in (a, b))
+    pairs = [(x, y) for x in groups_a for y in groups_b if any_cell(x).data == any_cell(y).data and set(x) & set(y)]
     if not pairs:
         raise UsageError(f"{a} and {b} have no finished split of {dataset} in common")
     tied = has_schedule(a) and has_schedule(b)
+
+    def preference(pair: tuple[Group, Group]) -> tuple[bool, int]:
+        x, y = pair
+        return tied and any_cell(x).profile == any_cell(y).profile, len(set(x) & set(y))
+
     # Of equals the first: groups come in the order in which tables take them.
-    best = max(
-        pairs, key=lambda pair: (tied and schedule(pair[0]) == schedule(pair[1]), len(set(pair[0]) & set(pair[1])))
-    )
+    best = max(pairs, key=preference)
     splits = sorted(set(best[0]) & set(best[1]))
-    curves = {}
-    for method, group in zip((a, b), best, strict=True):
-        curves[method] = {split: group[split][1] for split in splits}
+    curves = {m: {split: group[split][1] for split in splits} for m, group in zip((a, b), best, strict=True)}
     rows = []
     for rank in COMPARED_RANKS:
         values = {m: [100 * curves[m][s][min(rank, len(curves[m][s])) - 1] for s in splits] for m in (a, b)}
@@ -65,18 +54,24 @@ def compare(store: Store, a: str, b: str, dataset: str, seed: int, profile: str 
                 "exact": test.exact,
             }
         )
-    profiles = {"profile_a": schedule(best[0]), "profile_b": schedule(best[1])}
+    profiles = {"profile_a": any_cell(best[0]).profile, "profile_b": any_cell(best[1]).profile}
     return {"a": a, "b": b, "dataset": dataset, "seed": seed, **profiles, "splits": splits, "ranks": rows}
 
 
-def schedule(group: Group) -> str:
-    """The profile that a group of cells shares."""
-    return next(iter(group.values()))[0].cell.profile
-
-
-def version(group: Group) -> str:
-    """The version of the data that a group of cells shares."""
-    return next(iter(group.values()))[0].cell.data
+def finished(results: Sequence[Result], method: str, dataset: str, seed: int, profile: str | None) -> list[Group]:
+    """The `row_groups` of a method, those of `profile` only where it has schedules; UsageError without any."""
+    groups = row_groups(results, dataset, method, seed)
+    if not groups:
+        names = sorted({r.cell.method for r in results if r.cell.dataset == dataset})
+        if not names:
+            raise unknown("measured data set", dataset, sorted({r.cell.dataset for r in results}))
+        raise unknown(f"finished cell on {dataset} of", method, names)
+    if profile is None or not has_schedule(method):
+        return groups
+    there = sorted({any_cell(group).profile for group in groups})
+    if profile not in there:
+        raise UsageError(f"no finished cell on {dataset} of {method} of profile {profile}: there is {', '.join(there)}")
+    return [group for group in groups if any_cell(group).profile == profile]
 
 
 def has_schedule(method: str) -> bool:

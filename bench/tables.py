@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.cell import Cell
 from bench.errors import BenchError, UsageError, listing
 from bench.published import TableKind, known_gaps, published, table_kinds
 from bench.registry import registry
@@ -140,18 +141,24 @@ def row_groups(results: Iterable[Result], dataset: str, method: str, seed: int) 
 
 def collect(results: Iterable[Result], dataset: str, method: str, seed: int) -> tuple[list[Result], list[list[float]]]:
     """The cells (one a split) and CMCs of a row: of the first of its `row_groups`."""
-    return in_order(*row_groups(results, dataset, method, seed)[:1])
+    groups = row_groups(results, dataset, method, seed)
+    return in_order(groups[0] if groups else {})
 
 
-def in_order(group: Group | None = None) -> tuple[list[Result], list[list[float]]]:
-    """A group's cells and CMCs by split; none of either without a group."""
-    pairs = [group[split] for split in sorted(group)] if group else []
+def in_order(group: Group) -> tuple[list[Result], list[list[float]]]:
+    """A group's cells and CMCs by split."""
+    pairs = [group[split] for split in sorted(group)]
     return [p[0] for p in pairs], [p[1] for p in pairs]
+
+
+def any_cell(group: Group) -> Cell:
+    """One cell of a group: its profile and version of the data are those of all."""
+    return next(iter(group.values()))[0].cell
 
 
 def describe_group(group: Group, method: str, rank: int) -> str:
     """``sing on caviar: paper, 2 splits, 33.5 at rank 1``: a group that a table leaves out."""
-    cell = next(iter(group.values()))[0].cell
+    cell = any_cell(group)
     mean = np.mean([100 * curve[min(rank, len(curve)) - 1] for _, curve in group.values()])
     splits = f"{len(group)} split{'s' if len(group) > 1 else ''}"
     return f"{method} on {cell.dataset}: {cell.profile}, {splits}, {mean:.1f} at rank {rank}"
@@ -182,7 +189,7 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
         methods[dataset] = (*listed, *extra)
         for method in methods[dataset]:
             groups = row_groups(results, dataset, method, seed)
-            cells, curves = in_order(*groups[:1])
+            cells, curves = in_order(groups[0] if groups else {})
             used += cells
             left_out += [describe_group(group, method, kind.ranks[0]) for group in groups[1:]]
             for rank in kind.ranks:

@@ -5,11 +5,13 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from bench.cli import build_parser
 from bench.compare import compare
-from bench.store import Store
+from bench.store import Result, Store
 from tests.conftest import ROOT, bench_process
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,10 +81,15 @@ def rows_below(marker: str) -> list[list[str]]:
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
-def measured(profile: str) -> dict[tuple[str, str, int], dict]:
+@pytest.fixture(scope="module")
+def results() -> list[Result]:
+    return Store(ROOT / "results" / "measured").read_all()[0]
+
+
+def measured(results: list[Result], profile: str) -> dict[tuple[str, str, int], dict]:
     """(data set, method, split) -> the stored record of a schedule, rows of single anchors included."""
     records = {}
-    for result in Store(ROOT / "results" / "measured").read_all()[0]:
+    for result in results:
         cell = result.cell
         if cell.profile != profile or cell.seed != 0:
             continue
@@ -93,8 +100,13 @@ def measured(profile: str) -> dict[tuple[str, str, int], dict]:
 
 
 @pytest.fixture(scope="module")
-def quick() -> dict[tuple[str, str, int], dict]:
-    return measured("quick")
+def quick(results) -> dict[tuple[str, str, int], dict]:
+    return measured(results, "quick")
+
+
+@pytest.fixture(scope="module")
+def paper(results) -> dict[tuple[str, str, int], dict]:
+    return measured(results, "paper")
 
 
 def test_fine_tuned_rows_are_those_of_the_store(quick) -> None:
@@ -120,12 +132,11 @@ def test_splits_of_fine_tuned_rows_are_those_of_the_store(quick, dataset) -> Non
 
 
 @pytest.mark.parametrize("dataset", SETS)
-def test_orderings_are_those_of_the_store(dataset) -> None:
-    store = Store(ROOT / "results" / "measured")
+def test_orderings_are_those_of_the_store(results, dataset) -> None:
     rows = rows_below(f"{dataset} orderings")
     assert len(rows) == 5
     for method, *printed in rows:
-        comparison = compare(store, "sing", method, dataset, 0)
+        comparison = compare(results, "sing", method, dataset, 0)
         assert len(comparison["splits"]) == 10
         ranks = [
             f"{r['difference']:+.1f} ({r['ci_low']:+.1f} to {r['ci_high']:+.1f}), p = {r['p']:.3f}"
@@ -141,12 +152,28 @@ def test_the_sweep_of_alpha_is_that_of_the_store(quick) -> None:
         assert printed == [f"{100 * quick[dataset, method, 0]['cmc'][0]:.1f}" for method in methods]
 
 
-def test_models_trained_in_full_are_those_of_the_store(quick) -> None:
+def test_models_trained_in_full_are_those_of_the_store(quick, paper) -> None:
     rows = rows_below("in full")
-    cells = {"quick": quick, "paper": measured("paper")}
+    cells = {"quick": quick, "paper": paper}
     ours = [(re.findall(r"[^ ,`]+", name), printed) for name, *printed in rows if "`, `" in name]
     assert len(ours) == 6
     for (method, profile), printed in ours:
         record = cells[profile]["mlr_viper", f"{method}[anchors=1/3]", 0]
         numbers = [*(record["cmc"][rank - 1] for rank in (1, 5, 10, 20)), record["map"]]
         assert printed == [f"{100 * number:.1f}" for number in numbers]
+
+
+def test_people_that_one_model_trained_in_full_finds_alone(paper) -> None:
+    found = {
+        method: np.array(paper["mlr_viper", f"{method}[anchors=1/3]", 0]["probe_ranks"]).ravel()
+        for method in ("sing", "srcnn+dgd", "bicubic+dgd")
+    }
+
+    def alone(method: str, rank: int) -> tuple[int, int, float]:
+        sing, other = found["sing"] <= rank, found[method] <= rank
+        only, without = int((sing & ~other).sum()), int((other & ~sing).sum())
+        return only, without, round(binomtest(only, only + without).pvalue, 3)
+
+    assert alone("srcnn+dgd", 1) == (21, 8, 0.024)
+    assert alone("srcnn+dgd", 5) == (23, 7, 0.005)
+    assert alone("bicubic+dgd", 1) == (22, 15, 0.324)

@@ -88,7 +88,7 @@ class TestCompare:
     def test_a_hand_filled_store(self, tmp_path) -> None:
         fill(tmp_path, "a", "toy", [0.50, 0.40, 0.60, 0.90])
         store = fill(tmp_path, "b", "toy", [0.40, 0.40, 0.30])
-        found = compare(store, "a", "b", "toy", 0)
+        found = compare(store.read_all()[0], "a", "b", "toy", 0)
         assert found["splits"] == [0, 1, 2]
         assert [row["rank"] for row in found["ranks"]] == [1, 5, 10, 20]
         for row in found["ranks"]:
@@ -108,7 +108,7 @@ class TestCompare:
         store = fill(tmp_path, "b", "toy", [])
         for name, curve in (("a", [0.2, 0.4, 0.6, 0.8, 1.0]), ("b", [0.1, 0.2, 0.3, 0.4, 1.0])):
             store.put(cell(name, "toy"), {**record(curve), "cmc": curve}, {})
-        found = compare(store, "a", "b", "toy", 0)
+        found = compare(store.read_all()[0], "a", "b", "toy", 0)
         assert [row["difference"] for row in found["ranks"]] == pytest.approx([10, 0, 0, 0])
         assert found["ranks"][0]["ci_low"] is None
         assert "one split, no interval" in as_text(found)
@@ -118,7 +118,7 @@ class TestCompare:
         fill(tmp_path, "a", "toy", [0.5, 0.4, 0.6], "quick")
         fill(tmp_path, "b", "toy", [0.3], "quick")
         store = fill(tmp_path, "b", "toy", [0.9, 0.9])
-        found = compare(store, "a", "b", "toy", 0)
+        found = compare(store.read_all()[0], "a", "b", "toy", 0)
         assert (found["profile_a"], found["profile_b"], found["splits"]) == ("quick", "quick", [0])
         assert found["ranks"][0]["difference"] == pytest.approx(20)
         assert as_text(found).startswith("a (quick) minus b (quick) on toy, paired over 1 split, percent points\n")
@@ -127,17 +127,17 @@ class TestCompare:
         for name, value in (("a", 0.8), ("b", 0.7)):
             fill(tmp_path, name, "toy", [0.5, 0.5], "quick")
             store = fill(tmp_path, name, "toy", [value])
-        assert compare(store, "a", "b", "toy", 0)["splits"] == [0, 1]
-        found = compare(store, "a", "b", "toy", 0, "paper")
+        assert compare(store.read_all()[0], "a", "b", "toy", 0)["splits"] == [0, 1]
+        found = compare(store.read_all()[0], "a", "b", "toy", 0, "paper")
         assert found["ranks"][0]["difference"] == pytest.approx(10)
         with pytest.raises(UsageError, match="no finished cell on toy of a of profile smoke: there is paper, quick"):
-            compare(store, "a", "b", "toy", 0, "smoke")
+            compare(store.read_all()[0], "a", "b", "toy", 0, "smoke")
 
     def test_a_method_without_schedule_goes_with_any(self, tmp_path) -> None:
         fill(tmp_path, "a", "toy", [0.5])
         fill(tmp_path, "a", "toy", [0.5, 0.4], "quick")
         store = fill(tmp_path, "bicubic+xqda", "toy", [0.3, 0.3])
-        found = compare(store, "a", "bicubic+xqda", "toy", 0)
+        found = compare(store.read_all()[0], "a", "bicubic+xqda", "toy", 0)
         assert (found["profile_a"], found["profile_b"], found["splits"]) == ("quick", "paper", [0, 1])
         assert as_text(found).startswith("a (quick) minus bicubic+xqda on toy, ")
 
@@ -145,14 +145,14 @@ class TestCompare:
         store = fill(tmp_path, "a", "toy", [0.5])
         store.put(cell("b", "toy", data="e" * 64), record([0.5]), {})
         with pytest.raises(UsageError, match="a and b have no finished split of toy in common"):
-            compare(store, "a", "b", "toy", 0)
+            compare(store.read_all()[0], "a", "b", "toy", 0)
 
     def test_what_cannot_be_compared(self, tmp_path) -> None:
         store = fill(tmp_path, "first", "toy", [0.5])
         store.put(cell("second", "toy", 7), record([0.5]), {})
         with pytest.raises(UsageError, match="first and second have no finished split of toy in common"):
-            compare(store, "first", "second", "toy", 0)
+            compare(store.read_all()[0], "first", "second", "toy", 0)
         with pytest.raises(UsageError, match="no finished cell on toy of 'secnd': did you mean 'second'"):
-            compare(store, "first", "secnd", "toy", 0)
+            compare(store.read_all()[0], "first", "secnd", "toy", 0)
         with pytest.raises(UsageError, match="no measured data set 'toys': did you mean 'toy'"):
-            compare(store, "first", "second", "toys", 0)
+            compare(store.read_all()[0], "first", "second", "toys", 0)

@@ -46,9 +46,8 @@ def main() -> None:
     for text in options.methods:
         spec = method_spec(text)
         initial = initial_weights(spec, weights_folder(), options.profile)
-        question = (spec.text, options.dataset, data.sha256, options.split, options.ratio, options.profile, initial)
-        name = digest(*map(str, question), code_of(spec, dataset))
-        workspace = options.workspace and options.workspace / name
+        question = (spec.text, data.sha256, options.split, options.ratio, options.profile, initial)
+        workspace = options.workspace and options.workspace / digest(*question, code_of(spec, dataset))
         line = workspace and workspace / "result.txt"
         if line and line.exists():
             print(line.read_text(), flush=True)
