@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.cell import Cell
-from bench.errors import BenchError, UsageError, listing
+from bench.errors import BenchError, UsageError
 from bench.published import TableKind, known_gaps, published, table_kinds
 from bench.registry import registry
 from bench.spec import MethodOptions, canonical, dataset_spec, method_spec, parse_anchors, split_text
@@ -254,12 +254,13 @@ def footnotes(
     misses = [e for e in entries.values() if not e.within_noise]
     if misses:
         notes.append("!: outside sampling noise of the published value")
-    causes = {known_gaps().get((kind.name, e.dataset, e.method, e.rank), "cause unknown") for e in misses}
-    for cause in sorted(causes):
-        rows = [
-            e for e in misses if known_gaps().get((kind.name, e.dataset, e.method, e.rank), "cause unknown") == cause
-        ]
-        notes.append(f"! {listing([f'{e.method} on {e.dataset} at rank {e.rank}' for e in rows], 4)}: {cause}")
+    causes: dict[str, dict[tuple[str, str], list[int]]] = {}
+    for e in misses:
+        cause = known_gaps().get((kind.name, e.dataset, e.method, e.rank), "cause unknown")
+        causes.setdefault(cause, {}).setdefault((e.dataset, e.method), []).append(e.rank)
+    for cause, rows in sorted(causes.items()):
+        ranks = [(d, m, f"rank {', '.join(map(str, sorted(r)))}") for (d, m), r in rows.items()]
+        notes.append(f"! {by_value(ranks)}. {cause[0].upper()}{cause[1:]}")
     counts = {(e.dataset, e.method): len(e.values) for e in entries.values() if e.values}
     few = [(d, m, n) for (d, m), n in counts.items() if n < PAPER_SPLITS]
     if few:

@@ -191,6 +191,12 @@ class TestNotes:
             word in note for note in notes for word in ("no finished cell", "fewer", "schedule", "mean over")
         )
 
+    def test_rows_that_miss_for_one_cause_share_a_note(self, tmp_path) -> None:
+        for method in ("bicubic+dgd", "sing"):
+            store = fill(tmp_path, method, "caviar", [0.0] * 10)
+        (note,) = [n for n in table(store, "2", "caviar").notes if n.startswith("! ")]
+        assert note.startswith("! bicubic+dgd, sing on caviar: rank 1, 5, 10, 20. Lower than published: ")
+
     def test_fusion_that_is_the_identity(self, tmp_path) -> None:
         store = fill(tmp_path, XQDA, "caviar", [0.3], fusion="identity")
         assert any(n.startswith(f"fusion is the identity for {XQDA}:") for n in table(store, "2").notes)
