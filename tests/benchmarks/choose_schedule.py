@@ -3,29 +3,35 @@
 ``python -m tests.benchmarks.choose_schedule -d mlr_viper 'bicubic+dgd[steps=100]' 'bicubic+dgd[steps=200]'``
 
 Of one split's training people one fifth is held out; each method is trained on the others, one model for one anchor
-ratio, and asked to match the held-out people.  No test person is looked at.  With ``--workspace FOLDER`` a killed
-training goes on from its checkpoint when the same command is given again, and a finished one is not repeated.
+ratio, and asked to match the held-out people.  No test person is looked at.  ``--folds 5`` holds out each fifth in turn
+and ends with the mean.  With ``--workspace FOLDER`` a killed training goes on from its checkpoint when the same command
+is given again, and a finished one is not repeated.
 """
 
 import argparse
+import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
 from bench.cache import Cache, cache_folder
 from bench.cell import Means, View, fit_and_match, test_side
-from bench.data import load
+from bench.data import Data, load
 from bench.images import digest
 from bench.protocol import folds
 from bench.provenance import machine
 from bench.runner import code_of, initial_weights
-from bench.spec import dataset_spec, method_spec
+from bench.spec import DatasetSpec, dataset_spec, method_spec
 from bench.weights import weights_folder
+
+FOLDS = 5
 
 
 def main() -> None:
@@ -35,40 +41,64 @@ def main() -> None:
     parser.add_argument("--split", type=int, default=0)
     parser.add_argument("--ratio", type=Fraction, default=Fraction(1, 2))
     parser.add_argument("--profile", default="quick")
+    parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=1, help="how many fifths, in turn")
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="instead of BENCH_WEIGHTS")
     parser.add_argument("--workspace", type=Path, metavar="FOLDER")
     options = parser.parse_args()
 
     dataset = dataset_spec(options.dataset)
     data = load(dataset, Path(os.environ["BENCH_DATA"]), 0, Cache(cache_folder()))
-    train, held_out = folds(data.split(options.split, 0).train, 5, 0, options.split)[0]
+    parts = folds(data.split(options.split, 0).train, FOLDS, 0, options.split)[: options.folds]
     print(f"{machine()}, {torch.get_num_threads()} threads")
-    print(f"{options.dataset}, split {options.split}: {len(train)} people in training, {len(held_out)} held out")
+    sizes = [f"{len(train)} people in training, {len(held_out)} held out" for train, held_out in parts]
+    print(f"{options.dataset}, split {options.split}: {'; '.join(dict.fromkeys(sizes))}")
     for text in options.methods:
-        spec = method_spec(text)
-        initial = initial_weights(spec, weights_folder(), options.profile)
-        question = (spec.text, data.sha256, options.split, options.ratio, options.profile, initial)
-        workspace = options.workspace and options.workspace / digest(*question, code_of(spec, dataset))
-        line = workspace and workspace / "result.txt"
-        if line and line.exists():
-            print(line.read_text(), flush=True)
-            continue
-        resumed = bool(workspace and workspace.exists())
-        means = Means(options.profile, "cpu", weights_folder(), initial, workspace and workspace / "checkpoints")
-        view = View(data, spec, Cache(cache_folder()), 0, options.split, means)
-        start = time.perf_counter()
-        with threadpool_limits(1, user_api="blas"):
-            view.fit_frontend(options.ratio, train)
-            distances, _ = fit_and_match(view, options.ratio, train, held_out, 1, {})
-        seconds = time.perf_counter() - start
-        score = test_side(view, held_out, "auto").score(distances)
-        ranks = "/".join(f"{100 * score['cmc'][k - 1]:.1f}" for k in (1, 5, 10, 20))
-        duration = f"{seconds:.0f} s{' since it was resumed' if resumed else ''}"
-        result = f"{text}: rank 1/5/10/20 {ranks}, mAP {100 * score['map']:.1f}, {duration}"
-        print(result, flush=True)
-        if line:
-            line.parent.mkdir(parents=True, exist_ok=True)
-            line.write_text(result)
-            shutil.rmtree(line.with_name("checkpoints"), ignore_errors=True)
+        scores = []
+        for fold, (train, held_out) in enumerate(parts):
+            scores.append(measure(text, data, dataset, train, held_out, fold, options))
+            print(f"{text}, fold {fold}: {told(scores[-1])}", flush=True)
+        if len(scores) > 1:
+            print(f"{text}, mean of {len(scores)} folds: {told(np.mean(scores, axis=0))}", flush=True)
+
+
+def measure(
+    text: str,
+    data: Data,
+    dataset: DatasetSpec,
+    train: np.ndarray,
+    held_out: np.ndarray,
+    fold: int,
+    options: argparse.Namespace,
+) -> list[float]:
+    """Rank 1, 5, 10, 20 and mAP of a method on the held-out people, and the seconds it took."""
+    spec = method_spec(text)
+    weights = options.weights or weights_folder()
+    initial = initial_weights(spec, weights, options.profile)
+    question = (spec.text, data.sha256, options.split, fold, options.ratio, options.profile, initial)
+    workspace = options.workspace and options.workspace / digest(*question, code_of(spec, dataset))
+    finished = workspace and workspace / "result.json"
+    if finished and finished.exists():
+        return json.loads(finished.read_text())
+    means = Means(options.profile, "cpu", weights, initial, workspace and workspace / "checkpoints")
+    view = View(data, spec, Cache(cache_folder()), 0, options.split, means)
+    start = time.perf_counter()
+    with threadpool_limits(1, user_api="blas"):
+        view.fit_frontend(options.ratio, train)
+        distances, _ = fit_and_match(view, options.ratio, train, held_out, 1, {})
+    seconds = time.perf_counter() - start
+    score = test_side(view, held_out, "auto").score(distances)
+    result = [*(float(score["cmc"][k - 1]) for k in (1, 5, 10, 20)), float(score["map"]), seconds]
+    if finished:
+        finished.parent.mkdir(parents=True, exist_ok=True)
+        finished.write_text(json.dumps(result))
+        shutil.rmtree(finished.with_name("checkpoints"), ignore_errors=True)
+    return result
+
+
+def told(result: Sequence[float]) -> str:
+    *ranks, precision, seconds = result
+    text = "/".join(f"{100 * r:.1f}" for r in ranks)
+    return f"rank 1/5/10/20 {text}, mAP {100 * precision:.1f}, {seconds:.0f} s since the start or the resumption"
 
 
 if __name__ == "__main__":
