@@ -87,7 +87,11 @@ def measure(
         distances, _ = fit_and_match(view, options.ratio, train, held_out, 1, {})
     seconds = time.perf_counter() - start
     score = test_side(view, held_out, "auto").score(distances)
-    result = [*(float(score["cmc"][k - 1]) for k in (1, 5, 10, 20)), float(score["map"]), seconds]
+    result = [
+        *(float(score["cmc"][min(k, len(score["cmc"])) - 1]) for k in (1, 5, 10, 20)),
+        float(score["map"]),
+        seconds,
+    ]
     if finished:
         finished.parent.mkdir(parents=True, exist_ok=True)
         finished.write_text(json.dumps(result))
