@@ -164,13 +164,16 @@ def test_the_sweep_of_alpha_is_that_of_the_store(quick) -> None:
         assert printed == [f"{100 * quick[dataset, method, 0]['cmc'][0]:.1f}" for method in methods]
 
 
-def test_models_trained_in_full_are_those_of_the_store(quick, paper) -> None:
-    rows = rows_below("in full")
+FULL = (("in full", "mlr_viper", 6), ("in full, caviar", "caviar", 2))
+
+
+@pytest.mark.parametrize(("marker", "dataset", "rows"), FULL)
+def test_models_trained_in_full_are_those_of_the_store(quick, paper, marker, dataset, rows) -> None:
     cells = {"quick": quick, "paper": paper}
-    ours = [(re.findall(r"[^ ,`]+", name), printed) for name, *printed in rows if "`, `" in name]
-    assert len(ours) == 6
+    ours = [(re.findall(r"[^ ,`]+", name), printed) for name, *printed in rows_below(marker) if "`, `" in name]
+    assert len(ours) == rows
     for (method, profile), printed in ours:
-        record = cells[profile]["mlr_viper", f"{method}[anchors=1/3]", 0]
+        record = cells[profile][dataset, f"{method}[anchors=1/3]", 0]
         numbers = [*(record["cmc"][rank - 1] for rank in (1, 5, 10, 20)), record["map"]]
         assert printed == [f"{100 * number:.1f}" for number in numbers]
 
