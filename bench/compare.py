@@ -8,7 +8,7 @@ from bench.registry import unknown
 from bench.spec import method_spec
 from bench.statistics import paired
 from bench.store import Result
-from bench.tables import Group, any_cell, row_groups
+from bench.tables import Group, any_cell, percent_at, row_groups
 
 COMPARED_RANKS = (1, 5, 10, 20)
 
@@ -40,7 +40,7 @@ def compare(
     curves = {m: {split: group[split][1] for split in splits} for m, group in zip((a, b), best, strict=True)}
     rows = []
     for rank in COMPARED_RANKS:
-        values = {m: [100 * curves[m][s][min(rank, len(curves[m][s])) - 1] for s in splits] for m in (a, b)}
+        values = {m: [percent_at(curves[m][s], rank) for s in splits] for m in (a, b)}
         test = paired([x - y for x, y in zip(values[a], values[b], strict=True)])
         rows.append(
             {

@@ -112,7 +112,7 @@ def subset_cmc(result: Result, subset: str) -> list[float] | None:
     return list(stored["cmc"]) if stored else None
 
 
-# Of each split the cell and its CMC.
+# Of each split, in order, the cell and its CMC.
 Group = dict[int, tuple[Result, list[float]]]
 
 
@@ -136,19 +136,12 @@ def row_groups(results: Iterable[Result], dataset: str, method: str, seed: int) 
             if result.cell.split not in splits or own_subset == MethodOptions.anchors:
                 splits[result.cell.split] = result, curve
     order = sorted(groups, key=lambda group: (len(groups[group]), group[0] == "paper", group), reverse=True)
-    return [groups[key] for key in order]
+    return [dict(sorted(groups[key].items())) for key in order]
 
 
-def collect(results: Iterable[Result], dataset: str, method: str, seed: int) -> tuple[list[Result], list[list[float]]]:
-    """The cells (one a split) and CMCs of a row: of the first of its `row_groups`."""
-    groups = row_groups(results, dataset, method, seed)
-    return in_order(groups[0] if groups else {})
-
-
-def in_order(group: Group) -> tuple[list[Result], list[list[float]]]:
-    """A group's cells and CMCs by split."""
-    pairs = [group[split] for split in sorted(group)]
-    return [p[0] for p in pairs], [p[1] for p in pairs]
+def percent_at(curve: Sequence[float], rank: int) -> float:
+    """A CMC's value at a rank, in percent; beyond a small gallery its last."""
+    return 100 * curve[min(rank, len(curve)) - 1]
 
 
 def any_cell(group: Group) -> Cell:
@@ -159,7 +152,7 @@ def any_cell(group: Group) -> Cell:
 def describe_group(group: Group, method: str, rank: int) -> str:
     """``sing on caviar: paper, 2 splits, 33.5 at rank 1``: a group that a table leaves out."""
     cell = any_cell(group)
-    mean = np.mean([100 * curve[min(rank, len(curve)) - 1] for _, curve in group.values()])
+    mean = np.mean([percent_at(curve, rank) for _, curve in group.values()])
     splits = f"{len(group)} split{'s' if len(group) > 1 else ''}"
     return f"{method} on {cell.dataset}: {cell.profile}, {splits}, {mean:.1f} at rank {rank}"
 
@@ -183,18 +176,19 @@ def make_table(kind: TableKind, results: Sequence[Result], patterns: Sequence[st
     methods, entries, used, left_out = {}, {}, [], []
     for dataset in datasets:
         own = sorted({r.cell.method for r in results if r.cell.dataset == dataset and r.cell.seed == seed})
-        shown = sorted({*own, *(row for row in kind.named if collect(results, dataset, row, seed)[0])})
+        shown = sorted({*own, *(row for row in kind.named if row_groups(results, dataset, row, seed))})
         extra = [m for m in shown if base_and_subset(m) not in rows and kind.adds(m)]
         listed = printed_methods if dataset in printed_datasets else [m for m in printed_methods if m in own]
         methods[dataset] = (*listed, *extra)
         for method in methods[dataset]:
             groups = row_groups(results, dataset, method, seed)
-            cells, curves = in_order(groups[0] if groups else {})
+            counted = list(groups[0].values()) if groups else []
+            cells = [cell for cell, _ in counted]
             used += cells
             left_out += [describe_group(group, method, kind.ranks[0]) for group in groups[1:]]
             for rank in kind.ranks:
                 reference = printed.get((dataset, method, rank))
-                values = tuple(100 * curve[min(rank, len(curve)) - 1] for curve in curves)
+                values = tuple(percent_at(curve, rank) for _, curve in counted)
                 entries[dataset, method, rank] = Entry(
                     dataset,
                     method,
@@ -259,7 +253,7 @@ def footnotes(
         cause = known_gaps().get((kind.name, e.dataset, e.method, e.rank), "cause unknown")
         causes.setdefault(cause, {}).setdefault((e.dataset, e.method), []).append(e.rank)
     for cause, rows in sorted(causes.items()):
-        ranks = [(d, m, f"rank {', '.join(map(str, sorted(r)))}") for (d, m), r in rows.items()]
+        ranks = [(d, m, f"rank {', '.join(map(str, r))}") for (d, m), r in rows.items()]
         notes.append(f"! {by_value(ranks)}. {cause[0].upper()}{cause[1:]}")
     counts = {(e.dataset, e.method): len(e.values) for e in entries.values() if e.values}
     few = [(d, m, n) for (d, m), n in counts.items() if n < PAPER_SPLITS]

@@ -10,7 +10,6 @@ is given again, and a finished one is not repeated.
 
 import argparse
 import json
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -29,7 +28,9 @@ from bench.protocol import folds
 from bench.provenance import machine
 from bench.runner import code_of, initial_weights
 from bench.spec import DatasetSpec, dataset_spec, method_spec
+from bench.tables import percent_at
 from bench.weights import weights_folder
+from tests.benchmarks import data_folder
 
 FOLDS = 5
 
@@ -47,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
 
     dataset = dataset_spec(options.dataset)
-    data = load(dataset, Path(os.environ["BENCH_DATA"]), 0, Cache(cache_folder()))
+    data = load(dataset, data_folder(), 0, Cache(cache_folder()))
     parts = folds(data.split(options.split, 0).train, FOLDS, 0, options.split)[: options.folds]
     print(f"{machine()}, {torch.get_num_threads()} threads")
     sizes = [f"{len(train)} people in training, {len(held_out)} held out" for train, held_out in parts]
@@ -70,7 +71,7 @@ def measure(
     fold: int,
     options: argparse.Namespace,
 ) -> list[float]:
-    """Rank 1, 5, 10, 20 and mAP of a method on the held-out people, and the seconds it took."""
+    """Rank 1, 5, 10, 20 and mAP, percent, on the held-out people, and the seconds since the start or the resumption."""
     spec = method_spec(text)
     weights = options.weights or weights_folder()
     initial = initial_weights(spec, weights, options.profile)
@@ -87,11 +88,7 @@ def measure(
         distances, _ = fit_and_match(view, options.ratio, train, held_out, 1, {})
     seconds = time.perf_counter() - start
     score = test_side(view, held_out, "auto").score(distances)
-    result = [
-        *(float(score["cmc"][min(k, len(score["cmc"])) - 1]) for k in (1, 5, 10, 20)),
-        float(score["map"]),
-        seconds,
-    ]
+    result = [*(percent_at(score["cmc"], k) for k in (1, 5, 10, 20)), 100 * score["map"], seconds]
     if finished:
         finished.parent.mkdir(parents=True, exist_ok=True)
         finished.write_text(json.dumps(result))
@@ -100,9 +97,8 @@ def measure(
 
 
 def told(result: Sequence[float]) -> str:
-    *ranks, precision, seconds = result
-    text = "/".join(f"{100 * r:.1f}" for r in ranks)
-    return f"rank 1/5/10/20 {text}, mAP {100 * precision:.1f}, {seconds:.0f} s since the start or the resumption"
+    *ranks, mean_precision, seconds = result
+    return f"rank 1/5/10/20 {'/'.join(f'{r:.1f}' for r in ranks)}, mAP {mean_precision:.1f}, {seconds:.0f} s"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ A killed training goes on from its checkpoint when the same command is given aga
 """
 
 import argparse
-import os
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ from bench.cache import Cache, cache_folder
 from bench.pretrain import make_job, reporter, run
 from bench.provenance import machine
 from methods.dgd import PRETRAINING
+from tests.benchmarks import data_folder
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     part = whole.but(steps=round(options.part * whole.steps))
     PRETRAINING["quick"] = part
     print(f"{machine()}, {torch.get_num_threads()} threads")
-    job = make_job("dgd", options.dataset, None, Path(os.environ["BENCH_DATA"]), Cache(cache_folder()))
+    job = make_job("dgd", options.dataset, None, data_folder(), Cache(cache_folder()))
     start = time.perf_counter()
     (path,) = run(job, options.output, 0, "quick", "cpu", reporter(60))
     seen = part.steps * part.batch * part.accumulate
