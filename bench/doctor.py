@@ -266,8 +266,9 @@ def dataset_lines(found: dict[str, Any], named: bool) -> list[str]:
         lines.append(
             f"{len(shared):,} images are the same under two identities: {listing([' = '.join(s) for s in shared], 3)}"
         )
-    if named and found.get("obtain"):
-        lines.append(f"source: {found['obtain']}")
+    obtain = found.get("obtain", "")
+    if named and obtain not in found.get("reason", ""):
+        lines.append(f"source: {obtain}")
     if found.get("terms") and (named or not found["ready"]):
         lines.append(f"terms: {found['terms']}")
     return lines
