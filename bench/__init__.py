@@ -9,7 +9,7 @@ __all__ = ["Dataset", "FrontEnd", "Method", "Photo", "Train", "__version__"]
 def __getattr__(name: str) -> Any:
     """The plug-in classes, imported when first used: ``python -m bench list`` needs none of their libraries."""
     if name in __all__:
-        import bench.base
+        import bench.plugin.base
 
-        return getattr(bench.base, name)
+        return getattr(bench.plugin.base, name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.errors import BenchError, DataError, UsageError
-from bench.registry import ROOT, registry
+from bench.plugin.registry import ROOT, registry
 
 if TYPE_CHECKING:
-    from bench.runner import Settings
+    from bench.engine.run import Settings
 
 # Only what every command needs is imported above: `list` and `--help` must answer at once.
 
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def list_command(options: argparse.Namespace) -> int:
     if options.what == "tables":
-        from bench.published import table_kinds
+        from bench.report.published import table_kinds
 
         rows = [{"name": kind.name, "summary": kind.title} for kind in table_kinds().values()]
     elif options.what == "datasets":
@@ -234,7 +234,7 @@ def list_methods() -> list[dict[str, str]]:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    from bench import runner
+    from bench.engine import run as runner
 
     if not (options.all or options.method or options.dataset):
         raise UsageError("say what to run: --all, or methods with -m and data sets with -d")
@@ -269,7 +269,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def verify_stale(tasks: Sequence[Any], settings: "Settings") -> int:
-    from bench.verify import verify
+    from bench.engine.verify import verify
 
     found = 0
     failed = 0
@@ -283,10 +283,10 @@ def verify_stale(tasks: Sequence[Any], settings: "Settings") -> int:
 
 
 def make_settings(options: argparse.Namespace) -> "Settings":
-    from bench import runner
-    from bench.cache import Cache, cache_folder
-    from bench.store import Store
-    from bench.weights import weights_folder
+    from bench.engine import run as runner
+    from bench.engine.cache import Cache, cache_folder
+    from bench.engine.store import Store
+    from bench.learning.weights import weights_folder
 
     return runner.Settings(
         store=Store(options.results),
@@ -308,8 +308,8 @@ def make_settings(options: argparse.Namespace) -> "Settings":
 
 def print_tables(settings: "Settings", tasks: Sequence[Any]) -> None:
     """The main table of each data set of a run."""
-    from bench import tables
-    from bench.published import find_table
+    from bench.report import tables
+    from bench.report.published import find_table
 
     results, _ = settings.store.read_all()
     shown: dict[str, list[str]] = {}
@@ -323,8 +323,8 @@ def print_tables(settings: "Settings", tasks: Sequence[Any]) -> None:
 
 
 def status_command(options: argparse.Namespace) -> int:
-    from bench.status import as_text, summarise
-    from bench.store import Store
+    from bench.engine.store import Store
+    from bench.report.status import as_text, summarise
 
     rows, problems = summarise(Store(options.results))
     print(json.dumps({"cells": rows, "problems": problems}, indent=1) if options.json else as_text(rows))
@@ -334,9 +334,9 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def table_command(options: argparse.Namespace) -> int:
-    from bench import tables
-    from bench.published import find_table
-    from bench.store import Store
+    from bench.engine.store import Store
+    from bench.report import tables
+    from bench.report.published import find_table
 
     kind = find_table(options.table)
     results, problems = Store(options.results).read_all()
@@ -351,8 +351,8 @@ def table_command(options: argparse.Namespace) -> int:
 
 
 def compare_command(options: argparse.Namespace) -> int:
-    from bench.compare import as_text, compare
-    from bench.store import Store
+    from bench.engine.store import Store
+    from bench.report.compare import as_text, compare
 
     results, _ = Store(options.results).read_all()
     comparison = compare(results, options.a, options.b, options.dataset, options.seed, options.profile)
@@ -361,9 +361,9 @@ def compare_command(options: argparse.Namespace) -> int:
 
 
 def pretrain_command(options: argparse.Namespace) -> int:
-    from bench import pretrain
-    from bench.cache import Cache, cache_folder
-    from bench.runner import resolve_device
+    from bench.engine.cache import Cache, cache_folder
+    from bench.engine.run import resolve_device
+    from bench.learning import pretrain
 
     root = options.data and Path(options.data)
     job = pretrain.make_job(options.name, options.dataset, options.images, root, Cache(cache_folder()))
@@ -375,7 +375,7 @@ def pretrain_command(options: argparse.Namespace) -> int:
 
 
 def check_command(options: argparse.Namespace) -> int:
-    from bench.check import check_method
+    from bench.engine.contract import check_method
 
     failures = 0
     for name, problem in check_method(options.method):
@@ -386,9 +386,9 @@ def check_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    from bench.cache import Cache, cache_folder
+    from bench.engine.cache import Cache, cache_folder
+    from bench.engine.prepare import prepare
     from bench.errors import DataError
-    from bench.prepare import prepare
 
     code = 0
     for done in prepare(options.dataset, options.data and Path(options.data), options.seed, Cache(cache_folder())):
@@ -403,7 +403,7 @@ def prepare_command(options: argparse.Namespace) -> int:
 
 
 def doctor_command(options: argparse.Namespace) -> int:
-    from bench.doctor import as_text, examine, incomplete
+    from bench.engine.doctor import as_text, examine, incomplete
 
     findings = examine(options.data and Path(options.data), options.results, options.dataset, options.weights)
     print(json.dumps(findings, indent=1) if options.json else as_text(findings, named=bool(options.dataset)))

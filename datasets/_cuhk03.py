@@ -20,8 +20,9 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
-from bench.cache import cache_folder, write_atomically
+from bench.engine.cache import cache_folder
 from bench.errors import DataError
+from bench.files import write_atomically
 
 KINDS = ("labeled", "detected")
 PEOPLE = {1: 843, 2: 440, 3: 77, 4: 58, 5: 49}

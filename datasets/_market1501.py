@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.base import Photo
 from bench.errors import DataError
+from bench.plugin.base import Photo
 from datasets._layout import named_images
 
 PARTS = {"bounding_box_train": 12_936, "query": 3_368, "bounding_box_test": 19_732}

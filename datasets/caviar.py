@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.base import Dataset, Photo
+from bench.plugin.base import Dataset, Photo
 
 
 class CAVIAR(Dataset):

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.base import Dataset, Photo
+from bench.plugin.base import Dataset, Photo
 from datasets._layout import named_images
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import StringConstraints
 
-from bench.base import Dataset, Photo
 from bench.errors import DataError, listing
+from bench.plugin.base import Dataset, Photo
 from datasets._cuhk03 import PEOPLE, TEST_SETS, converted
 
 FOLDERS = ("cuhk03", "cuhk03/cuhk03_release", "cuhk03_release", "CUHK03", "cuhk03_pair1")

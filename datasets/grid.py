@@ -3,8 +3,8 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
-from bench.base import Dataset, Photo
 from bench.errors import DataError
+from bench.plugin.base import Dataset, Photo
 from datasets._layout import named_images
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from bench.base import Dataset, Photo
+from bench.plugin.base import Dataset, Photo
 from datasets._layout import named_images
 
 

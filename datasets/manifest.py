@@ -1,8 +1,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.base import Dataset, Photo
 from bench.errors import DataError, listing
+from bench.plugin.base import Dataset, Photo
 from datasets._manifest import Row, read_manifest
 
 

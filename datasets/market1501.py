@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge
 
-from bench.base import Dataset, Photo
 from bench.errors import DataError
+from bench.plugin.base import Dataset, Photo
 from datasets._market1501 import PARTS, TEST_PEOPLE, TRAINING_PEOPLE, read_part, training_images
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.random import Generator
 
-from bench.base import Dataset, Photo
+from bench.plugin.base import Dataset, Photo
 
 HEIGHT, WIDTH = 128, 48
 CAMERAS = ("a", "b")

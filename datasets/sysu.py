@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge
 
-from bench.base import Dataset, Photo
 from bench.errors import DataError
+from bench.plugin.base import Dataset, Photo
 
 IMAGES = 24446
 CAMERAS = ("cam_0", "cam_1")

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
-from bench.base import SigmaRule
 from bench.errors import BenchError
-from bench.training import Compute, Schedule
-from bench.weights import load_weights, read_weights
+from bench.learning.training import Compute, Schedule
+from bench.learning.weights import load_weights, read_weights
+from bench.plugin.base import SigmaRule
 
 INPUT = (144, 56)  # height and width in pixels, the centre (in training: a crop) of RESIZED
 RESIZED = (160, 72)

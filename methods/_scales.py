@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from bench.images import Extractor
-from bench.resize import resize_all, scaled_length
+from bench.protocol.images import Extractor
+from bench.protocol.resize import resize_all, scaled_length
 
 
 class AtScale(BaseEstimator):

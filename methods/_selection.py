@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.cmc import average_precision, match_positions
-from bench.protocol import folds, gallery_draws
+from bench.protocol.scoring import average_precision, match_positions
+from bench.protocol.splits import folds, gallery_draws
 
 FOLDS = 3
 DRAWS = 10

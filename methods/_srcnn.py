@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from bench.errors import DataError
-from bench.weights import load_weights, read_weights
+from bench.learning.weights import load_weights, read_weights
 
 FILTERS = (1, 64, 32, 1)
 KERNELS = (9, 5, 5)  # pixels

@@ -2,8 +2,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.base import FrontEnd, Size
-from bench.resize import resize_all
+from bench.plugin.base import FrontEnd, Size
+from bench.protocol.resize import resize_all
 
 
 class Bicubic(FrontEnd):

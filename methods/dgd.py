@@ -9,12 +9,12 @@ from annotated_types import Ge, Gt
 from scipy.spatial.distance import cdist
 from torch.nn.functional import cross_entropy
 
-from bench.base import Method, Pretraining, SigmaRule, Train
 from bench.errors import DataError, UsageError
-from bench.precision import precision_for
-from bench.resize import resize_all
-from bench.training import Compute, Curves, one_cycle, parameter_groups, poly, seeded, told, train
-from bench.weights import describe, sha256
+from bench.learning.precision import precision_for
+from bench.learning.training import Compute, Curves, one_cycle, parameter_groups, poly, seeded, told, train
+from bench.learning.weights import describe, sha256
+from bench.plugin.base import Method, Pretraining, SigmaRule, Train
+from bench.protocol.resize import resize_all
 from methods._dgd import (
     CHECKPOINT_EVERY,
     DGD,
@@ -31,7 +31,7 @@ from methods._dgd import (
 )
 
 if TYPE_CHECKING:
-    from bench.images import Images
+    from bench.protocol.images import Images
 
 # paper: the iterations of SING's baselines on VIPeR.  quick: chosen on held-out training people (methods/README.md).
 FINE_TUNING = {

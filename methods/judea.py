@@ -7,8 +7,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from scipy.linalg import block_diag, cholesky, eigh, solve_triangular
 
-from bench.base import Method, Train
 from bench.errors import BenchError
+from bench.plugin.base import Method, Train
 from methods._gram import principal_coordinates
 from methods._lomo import LOMO
 from methods._scales import AtScale
@@ -16,7 +16,7 @@ from methods._selection import best_of
 from methods.nfst import euclidean
 
 if TYPE_CHECKING:
-    from bench.images import Extractor, Images
+    from bench.protocol.images import Extractor, Images
 
 HCMD = (0.1, 1.0, 10.0)
 RIDGE = (0.01, 0.1, 1.0)

@@ -2,12 +2,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench.base import Method, Train
+from bench.plugin.base import Method, Train
 from methods._lomo import LOMO
 from methods.nfst import euclidean
 
 if TYPE_CHECKING:
-    from bench.images import Images
+    from bench.protocol.images import Images
 
 
 class L2(Method):

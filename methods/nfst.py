@@ -3,12 +3,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.linalg import eigh, lapack, solve_triangular
 
-from bench.base import Method, Train
 from bench.errors import BenchError
+from bench.plugin.base import Method, Train
 from methods._lomo import LOMO
 
 if TYPE_CHECKING:
-    from bench.images import Images
+    from bench.protocol.images import Images
 
 
 class NFST(Method):

@@ -9,15 +9,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bench.base import Method, Train
 from bench.errors import BenchError
+from bench.plugin.base import Method, Train
 from methods._gram import Whitening
 from methods._lomo import HSV_BINS, LOMO, RADII, SILTP_BINS
 from methods._scales import AtScale
 from methods._selection import best_of
 
 if TYPE_CHECKING:
-    from bench.images import Extractor, Images
+    from bench.protocol.images import Extractor, Images
 
 DEGREE = (1, 2)
 C = (0.01, 0.1)

@@ -7,11 +7,11 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.base import Method, SigmaRule, Train
 from bench.errors import BenchError, DataError
-from bench.precision import precision_for
-from bench.training import Compute, Curves, parameter_groups, poly, seeded, train
-from bench.weights import describe
+from bench.learning.precision import precision_for
+from bench.learning.training import Compute, Curves, parameter_groups, poly, seeded, train
+from bench.learning.weights import describe
+from bench.plugin.base import Method, SigmaRule, Train
 from methods._dgd import (
     CHECKPOINT_EVERY,
     DGD,
@@ -28,7 +28,7 @@ from methods._dgd import (
 from methods._srcnn import SRCNN, SRCNN_FILES, load_srcnn
 
 if TYPE_CHECKING:
-    from bench.images import Images
+    from bench.protocol.images import Images
 
 # paper: the author's iterations on both data sets.  quick: chosen on held-out training people (methods/README.md).
 TRAINING = {

@@ -10,16 +10,16 @@ from scipy.linalg import eigh, eigvalsh
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import normalize
 
-from bench.base import Method, Train
 from bench.errors import BenchError
-from bench.images import inner_products
+from bench.plugin.base import Method, Train
+from bench.protocol.images import inner_products
 from methods._gram import Whitening
 from methods._lomo import LOMO
 from methods._scales import AtScale
 from methods._selection import best_of
 
 if TYPE_CHECKING:
-    from bench.images import Images
+    from bench.protocol.images import Images
 
 SMOOTHING = (1.0, 5.0)
 RATIOS = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))

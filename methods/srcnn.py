@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt
 
-from bench.base import FrontEnd, Pretraining, Size, Upscaling
 from bench.errors import DataError
-from bench.resize import resize_all, shrink
-from bench.spec import ANCHORS
-from bench.training import Compute, Curves, constant, seeded, told, train
-from bench.weights import describe, find_weights
+from bench.learning.training import Compute, Curves, constant, seeded, told, train
+from bench.learning.weights import describe, find_weights
+from bench.plugin.base import FrontEnd, Pretraining, Size, Upscaling
+from bench.protocol.fusion import ANCHORS
+from bench.protocol.resize import resize_all, shrink
 from methods._srcnn import BORDER, SRCNN, SRCNN_FILES, load_srcnn, rgb_to_ycbcr, squared_error
 
 STEPS = {"smoke": 5, "quick": 100, "paper": 200}

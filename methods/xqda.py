@@ -4,12 +4,12 @@ import numpy as np
 from annotated_types import Gt
 from scipy.linalg import cho_factor, cho_solve, eigh, inv, lapack, solve_triangular, svd
 
-from bench.base import Method, Train
 from bench.errors import BenchError
+from bench.plugin.base import Method, Train
 from methods._lomo import LOMO
 
 if TYPE_CHECKING:
-    from bench.images import Images
+    from bench.protocol.images import Images
 
 
 class XQDA(Method):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.cell import Cell
-from bench.store import Store
+from bench.engine.cell import Cell
+from bench.engine.store import Store
 
 
 def cell(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from bench.cli import main
-from bench.runner import torch_threads
+from bench.engine.run import torch_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -3,11 +3,10 @@
 import json
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from bench import precision  # noqa: E402
-from bench.precision import auto_precision, precision_for  # noqa: E402
+from bench.learning import precision
+from bench.learning.precision import auto_precision, precision_for
 
 
 def test_what_was_asked_for_is_taken() -> None:

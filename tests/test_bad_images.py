@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.base import Dataset, Photo
-from bench.cache import Cache
-from bench.data import as_rgb, decode, list_photos, load
+from bench.engine.cache import Cache
+from bench.engine.data import as_rgb, decode, list_photos, load
 from bench.errors import DataError
-from bench.registry import Plugin
-from bench.spec import DatasetSpec
+from bench.plugin.base import Dataset, Photo
+from bench.plugin.registry import Plugin
+from bench.plugin.spec import DatasetSpec
 from tests.test_bad_input import one_line, write_viper
 
 SHADES = np.random.default_rng(0).integers(0, 256, (12, 8, 3)).astype(np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.registry import Plugin, Registry, registry
+from bench.plugin.registry import Plugin, Registry, registry
 
 SMALL = "synthetic[identities=24]"
 
@@ -171,7 +171,7 @@ BAD_METHODS = '''
 import os
 import signal
 import numpy as np
-from bench.base import Method
+from bench.plugin.base import Method
 
 class Bad(Method):
     """Returns whatever its parameter says, for tests of what the harness makes of it."""
@@ -197,7 +197,13 @@ def bad_method(tmp_path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     plugin = Plugin("bad", "method", "bad_method", "Bad", "", "", {})
     extended = Registry((*registry().plugins, plugin), ())
-    for module in ("bench.spec", "bench.runner", "bench.tables", "bench.check", "bench.cli"):
+    for module in (
+        "bench.plugin.spec",
+        "bench.engine.run",
+        "bench.report.tables",
+        "bench.engine.contract",
+        "bench.cli",
+    ):
         monkeypatch.setattr(f"{module}.registry", lambda: extended)
 
 

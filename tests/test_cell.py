@@ -8,17 +8,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bench import provenance
-from bench.base import FrontEnd, Method, SigmaRule
-from bench.cache import Cache
-from bench.cell import Cell, Means, View, evaluate, models
-from bench.data import Data, load
+from bench.engine import provenance
+from bench.engine.cache import Cache
+from bench.engine.cell import Cell, Means, View, evaluate, models
+from bench.engine.data import Data, load
 from bench.errors import BenchError
-from bench.fusion import SIGMA_GRID
-from bench.protocol import folds, gallery_draws, make_split
-from bench.registry import Plugin
-from bench.resize import resize_all, scaled_length
-from bench.spec import ANCHORS, DatasetOptions, MethodOptions, MethodSpec, dataset_spec
+from bench.plugin.base import FrontEnd, Method, SigmaRule
+from bench.plugin.grammar import DatasetOptions, MethodOptions
+from bench.plugin.registry import Plugin
+from bench.plugin.spec import MethodSpec, dataset_spec
+from bench.protocol.fusion import ANCHORS, SIGMA_GRID
+from bench.protocol.resize import resize_all, scaled_length
+from bench.protocol.splits import folds, gallery_draws, make_split
 
 SIZE = (16, 6)
 FITS: list = []
@@ -420,7 +421,7 @@ def test_sources_are_named_by_all_that_makes_them(data, two_shots, cache, monkey
         keys(data, spec(Pixels, Learner), half, split=1),
         keys(two_shots, spec(Pixels, Marring), half),
     ]
-    monkeypatch.setattr("bench.cell.code_hash", lambda modules: f"changed {modules}")
+    monkeypatch.setattr("bench.engine.cell.code_hash", lambda modules: f"changed {modules}")
     others.append(keys(data, spec(Pixels, Marring), half))
     assert len({o["probe"] for o in [base, *others]}) == 1 + len(others)
     assert others[-1]["gallery"] != base["gallery"], "the resize's code counts for the gallery"

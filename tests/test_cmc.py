@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import cmc
 from bench.errors import BenchError
+from bench.protocol import scoring as cmc
 
 PEOPLE = np.arange(5)
 

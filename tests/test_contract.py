@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.base import Dataset, FrontEnd, Method, Upscaling
-from bench.check import check_method
-from bench.registry import registry
-from bench.spec import dataset_spec, method_names
+from bench.engine.contract import check_method
+from bench.plugin.base import Dataset, FrontEnd, Method, Upscaling
+from bench.plugin.registry import registry
+from bench.plugin.spec import dataset_spec, method_names
 
 KINDS = {"dataset": Dataset, "frontend": FrontEnd, "method": Method}
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +62,7 @@ def test_bench_knows_no_method_or_dataset_by_name(path: Path) -> None:
 def test_our_datasets_package_wins_over_an_installed_one(tmp_path: Path) -> None:
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").write_text("raise ImportError('the wrong datasets')")
-    script = "import sys; from bench.registry import registry; print(registry().get('dataset', 'viper').load())"
+    script = "import sys; from bench.plugin.registry import registry; print(registry().get('dataset', 'viper').load())"
     code = f"import sys; sys.path.append({str(tmp_path)!r}); {script}"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "datasets.viper.VIPeR" in found.stdout

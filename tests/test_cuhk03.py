@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cache import Cache, cache_folder
-from bench.data import Data, load
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.data import Data, load
 from bench.errors import DataError, UsageError
-from bench.spec import dataset_spec
+from bench.plugin.spec import dataset_spec
 from datasets import _cuhk03, cuhk03
 
 PEOPLE = {1: 4, 2: 3, 3: 0, 4: 0, 5: 0}

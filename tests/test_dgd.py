@@ -1,15 +1,13 @@
 """DGD: sizes, counts and initial values of the release, and its blocks on cases worked by hand."""
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from bench.errors import BenchError, DataError  # noqa: E402
-from bench.weights import read_weights, save_weights  # noqa: E402
-from methods._dgd import DGD, MEAN, STD, Inception, load_dgd, normalise  # noqa: E402
-from methods._srcnn import SRCNN  # noqa: E402
+from bench.errors import BenchError, DataError
+from bench.learning.weights import read_weights, save_weights
+from methods._dgd import DGD, MEAN, STD, Inception, load_dgd, normalise
+from methods._srcnn import SRCNN
 
 
 @pytest.fixture(scope="module")

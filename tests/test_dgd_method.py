@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from bench.base import Train  # noqa: E402
-from bench.cache import Cache  # noqa: E402
-from bench.cell import View  # noqa: E402
-from bench.data import load  # noqa: E402
-from bench.spec import ANCHORS, dataset_spec, method_spec  # noqa: E402
-from methods._dgd import DGD, centre, extract, normalise  # noqa: E402
-from methods.dgd import Person  # noqa: E402
+from bench.engine.cache import Cache
+from bench.engine.cell import View
+from bench.engine.data import load
+from bench.plugin.base import Train
+from bench.plugin.spec import dataset_spec, method_spec
+from bench.protocol.fusion import ANCHORS
+from methods._dgd import DGD, centre, extract, normalise
+from methods.dgd import Person
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

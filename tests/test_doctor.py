@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.base import Photo
-from bench.doctor import census, gpus
-from bench.registry import registry
+from bench.engine.doctor import census, gpus
+from bench.plugin.base import Photo
+from bench.plugin.registry import registry
 from datasets.synthetic import Synthetic
 from datasets.viper import VIPeR
 from tests.conftest import bench_process

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import fusion
-from bench.spec import ANCHORS
+from bench.protocol import fusion
+from bench.protocol.fusion import ANCHORS
 
 HALF, THIRD, QUARTER = ANCHORS
 

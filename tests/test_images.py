@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import images as module
-from bench.cache import Cache, let_go
+from bench.engine.cache import Cache, let_go
 from bench.errors import BenchError
-from bench.images import Images, Source, inner_products, share
+from bench.protocol import images as module
+from bench.protocol.images import Images, Source, inner_products, share
 
 
 class MeanColour:

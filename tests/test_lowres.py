@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.base import Dataset, Photo
-from bench.cache import Cache
-from bench.data import Data, balanced_ratios, load, natural_order
-from bench.images import pack, unpack
-from bench.registry import Plugin
-from bench.spec import ANCHORS, DatasetOptions, DatasetSpec
+from bench.engine.cache import Cache
+from bench.engine.data import Data, load, natural_order
+from bench.plugin.base import Dataset, Photo
+from bench.plugin.grammar import DatasetOptions
+from bench.plugin.registry import Plugin
+from bench.plugin.spec import DatasetSpec
+from bench.protocol.fusion import ANCHORS
+from bench.protocol.images import pack, unpack
+from bench.protocol.lowres import balanced_ratios
 
 
 class Toy(Dataset):

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.cache import Cache
-from bench.data import load
-from bench.spec import dataset_spec
+from bench.engine.cache import Cache
+from bench.engine.data import load
+from bench.plugin.spec import dataset_spec
 from datasets.synthetic import draw_person
 from tests.test_bad_input import one_line
 
@@ -265,7 +265,7 @@ class TestVIPeR:
 
     @pytest.mark.slow
     def test_gives_exactly_the_numbers_of_viper(self, data_root, tmp_path, bench) -> None:
-        from bench.store import Store
+        from bench.engine.store import Store
 
         file = write_viper_manifest(data_root, tmp_path)
         output = bench(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cache import Cache
-from bench.data import Data, list_photos, load
+from bench.engine.cache import Cache
+from bench.engine.data import Data, list_photos, load
 from bench.errors import DataError
-from bench.spec import dataset_spec
+from bench.plugin.spec import dataset_spec
 from datasets._market1501 import training_images
 from datasets.market1501 import Market1501
 

@@ -7,18 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
-torch = pytest.importorskip("torch")
-
-from scipy.spatial.distance import cdist  # noqa: E402
-
-from bench import cmc  # noqa: E402
-from bench.cache import Cache  # noqa: E402
-from bench.cell import View  # noqa: E402
-from bench.data import load  # noqa: E402
-from bench.spec import dataset_spec, method_spec  # noqa: E402
-from bench.training import Compute  # noqa: E402
-from methods._dgd import DGD, DGD_FILE, extract, load_dgd  # noqa: E402
+from bench.engine.cache import Cache
+from bench.engine.cell import View
+from bench.engine.data import load
+from bench.learning.training import Compute
+from bench.plugin.spec import dataset_spec, method_spec
+from bench.protocol import scoring as cmc
+from methods._dgd import DGD, DGD_FILE, extract, load_dgd
 
 PEOPLE = 316
 

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from bench.cache import cache_folder
+from bench.engine.cache import cache_folder
 from tests.test_bad_input import one_line, write_viper
 
 

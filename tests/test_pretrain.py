@@ -4,18 +4,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-
-from bench import pretrain  # noqa: E402
-from bench.base import Pretraining  # noqa: E402
-from bench.cache import Cache  # noqa: E402
-from bench.training import one_cycle  # noqa: E402
-from bench.weights import describe, find_weights, read_weights  # noqa: E402
-from methods._dgd import DGD  # noqa: E402
-from methods._srcnn import SRCNN  # noqa: E402
-from methods.srcnn import SuperResolution  # noqa: E402
+from bench.engine.cache import Cache
+from bench.learning import pretrain
+from bench.learning.training import one_cycle
+from bench.learning.weights import describe, find_weights, read_weights
+from bench.plugin.base import Pretraining
+from methods._dgd import DGD
+from methods._srcnn import SRCNN
+from methods.srcnn import SuperResolution
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import DataError
-from bench.protocol import folds, gallery_draws, make_split, read_ratio_file, read_split_file
+from bench.protocol.splits import folds, gallery_draws, make_split, read_ratio_file, read_split_file
 
 PEOPLE = ("1", "2", "3", "4")
 

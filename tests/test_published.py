@@ -1,6 +1,6 @@
 """The measured cells of the store against the published numbers.
 
-The tolerance comes from sampling noise alone (`bench.statistics.tolerance`); rows known to miss are listed with their
+The tolerance comes from sampling noise alone (`statistics.tolerance`); rows known to miss are listed with their
 cause in ``results/published/known_gaps.csv``: a row may neither miss unlisted nor be listed without missing.
 """
 
@@ -8,10 +8,10 @@ import csv
 
 import pytest
 
-from bench.published import PUBLISHED, known_gaps, published, table_kinds
-from bench.registry import ROOT
-from bench.store import Store
-from bench.tables import make_table
+from bench.engine.store import Store
+from bench.plugin.registry import ROOT
+from bench.report.published import PUBLISHED, known_gaps, published, table_kinds
+from bench.report.tables import make_table
 
 STORE = Store(ROOT / "results" / "measured")
 

@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import binomtest
 
 from bench.cli import build_parser
-from bench.compare import compare
-from bench.store import Result, Store
+from bench.engine.store import Result, Store
+from bench.report.compare import compare
 from tests.conftest import ROOT, bench_process
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

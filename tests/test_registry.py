@@ -8,10 +8,11 @@ from textwrap import dedent
 import pytest
 
 from bench.errors import UsageError
-from bench.registry import ROOT, Registry, registry
+from bench.plugin.registry import ROOT, Registry, registry
 
 PIXELS = (
-    "from bench.base import Method\n\nclass Pixels(Method):\n    '''Raw pixels.\n\n    More.'''\n    name = 'pixels'\n"
+    "from bench.plugin.base import Method\n\n"
+    "class Pixels(Method):\n    '''Raw pixels.\n\n    More.'''\n    name = 'pixels'\n"
 )
 
 
@@ -107,7 +108,7 @@ def test_what_is_inherited(tmp_path) -> None:
     found = tree(
         tmp_path,
         datasets___shared="""
-            from bench.base import Dataset
+            from bench.plugin.base import Dataset
 
             class Folder(Dataset):
                 probe_camera = "a"
@@ -157,7 +158,7 @@ def test_an_unknown_name_says_what_there_is(tmp_path) -> None:
 def test_a_plugin_that_cannot_be_imported(tmp_path, monkeypatch, source) -> None:
     folder = tmp_path / "methods"
     plugin = tree(tmp_path, methods__pixels=f"{PIXELS}\n{source}\n").get("method", "pixels")
-    monkeypatch.setattr("bench.registry.ROOT", tmp_path)
+    monkeypatch.setattr("bench.plugin.registry.ROOT", tmp_path)
     monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     monkeypatch.setitem(sys.modules, "methods", type(sys)("methods"))
     sys.modules["methods"].__path__ = [str(folder)]  # type: ignore[attr-defined]

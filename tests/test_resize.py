@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bench.resize import resize, resize_all, scaled_length, shrink
-from bench.spec import ANCHORS
+from bench.protocol.fusion import ANCHORS
+from bench.protocol.resize import resize, resize_all, scaled_length, shrink
 
 
 def cubic(x: float) -> float:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import runner
-from bench.base import Method
-from bench.cache import Cache
-from bench.data import load
+from bench.engine import run as runner
+from bench.engine.cache import Cache
+from bench.engine.data import load
+from bench.engine.store import Store
 from bench.errors import UsageError
-from bench.registry import Registry, registry
-from bench.spec import dataset_spec, method_spec
-from bench.store import Store
+from bench.plugin.base import Method
+from bench.plugin.registry import Registry, registry
+from bench.plugin.spec import dataset_spec, method_spec
 from tests.test_cell import Plain, plugin
 
 SMALL = "synthetic[identities=24]"
@@ -88,7 +88,8 @@ def test_a_frontends_training_schedule_names_the_cell(settings) -> None:
 
 
 def test_torch_computes_on_the_threads_of_the_harness() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     before = torch.get_num_threads()
     with runner.torch_threads(before + 1):
         assert torch.get_num_threads() == before + 1

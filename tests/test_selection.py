@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from bench.resize import resize
+from bench.protocol.resize import resize
 from methods._scales import AtScale
 from methods._selection import best_of, single_shot
 

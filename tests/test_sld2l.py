@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.preprocessing import normalize
 
-from bench.images import Images
+from bench.protocol.images import Images
 from methods._gram import Whitening
 from methods.sld2l import (
     BATCH,

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from bench.base import Dataset, Photo
-from bench.cache import Cache
-from bench.data import Data, check_counts, list_photos, load
+from bench.engine.cache import Cache
+from bench.engine.data import Data, check_counts, list_photos, load
 from bench.errors import DataError
-from bench.spec import dataset_spec
+from bench.plugin.base import Dataset, Photo
+from bench.plugin.spec import dataset_spec
 from datasets.cuhk01 import CUHK01
 from datasets.grid import GRID
 from datasets.ilids import ILIDS

@@ -9,10 +9,12 @@ from annotated_types import Ge, Gt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.base import Dataset, FrontEnd, Method
 from bench.errors import DataError, NotApplicable, UsageError
-from bench.registry import Plugin, Registry
-from bench.spec import ANCHORS, check_applicable, dataset_spec, method_names, method_spec, parse_anchors, split_text
+from bench.plugin.base import Dataset, FrontEnd, Method
+from bench.plugin.grammar import parse_anchors, split_text
+from bench.plugin.registry import Plugin, Registry
+from bench.plugin.spec import check_applicable, dataset_spec, method_names, method_spec
+from bench.protocol.fusion import ANCHORS
 
 
 class Forest(Method):
@@ -76,7 +78,7 @@ def toys() -> Iterator[None]:
     kinds = {"method": (Forest, OwnScales, Joint), "frontend": (Cubic, Learned), "dataset": (Small, Large)}
     found = Registry(tuple(plugin(kind, cls) for kind, classes in kinds.items() for cls in classes), ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.spec.registry", lambda: found)
+        patch.setattr("bench.plugin.spec.registry", lambda: found)
         yield
 
 

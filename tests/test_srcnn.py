@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.io import savemat
+from torch.nn.functional import interpolate
 
-torch = pytest.importorskip("torch")
-
-from torch.nn.functional import interpolate  # noqa: E402
-
-from bench.errors import DataError  # noqa: E402
-from methods._srcnn import (  # noqa: E402
+from bench.errors import DataError
+from methods._srcnn import (
     SRCNN,
     load_srcnn,
     read_srcnn,

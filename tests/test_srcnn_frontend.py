@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from bench.base import Upscaling  # noqa: E402
-from bench.cache import Cache  # noqa: E402
-from bench.data import load  # noqa: E402
-from bench.protocol import folds, make_split  # noqa: E402
-from bench.resize import resize_all, shrink  # noqa: E402
-from bench.spec import dataset_spec  # noqa: E402
-from methods.srcnn import SuperResolution, luma  # noqa: E402
+from bench.engine.cache import Cache
+from bench.engine.data import load
+from bench.plugin.base import Upscaling
+from bench.plugin.spec import dataset_spec
+from bench.protocol.resize import resize_all, shrink
+from bench.protocol.splits import folds, make_split
+from methods.srcnn import SuperResolution, luma
 
 SIZE = (64, 24)
 THIRD = Fraction(1, 3)

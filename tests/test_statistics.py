@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.compare import as_text, compare
 from bench.errors import UsageError
-from bench.statistics import confidence_interval, paired, tolerance
+from bench.protocol.statistics import confidence_interval, paired, tolerance
+from bench.report.compare import as_text, compare
 from tests.cells import cell, fill, record
 
 numbers = st.lists(st.integers(-40, 40).map(lambda x: x / 4), min_size=1, max_size=9)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.engine.store import FORMAT, Store
 from bench.errors import BenchError
-from bench.store import FORMAT, Store
 from tests.cells import cell, record
 
 CELL = cell("sing[alpha=0,anchors=1/2+1/4]", "caviar[split_file=sha256:0123456789ab]", 3, "quick", 5)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.resize import resize, shrink
-from bench.spec import dataset_spec
+from bench.plugin.spec import dataset_spec
+from bench.protocol.resize import resize, shrink
 from datasets.synthetic import CAMERAS, HEIGHT, SUPERSAMPLING, WIDTH, Synthetic, _Canvas, _Fabric, _person, draw_person
 
 RATIOS = (Fraction(1), Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))

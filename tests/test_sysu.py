@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cache import Cache, cache_folder
-from bench.data import Data, load
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.data import Data, load
 from bench.errors import DataError
-from bench.spec import dataset_spec
+from bench.plugin.spec import dataset_spec
 from datasets import sysu
 from datasets.synthetic import draw_person
 

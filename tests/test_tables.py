@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.engine.store import Store
 from bench.errors import UsageError
-from bench.published import PUBLISHED, find_table, table_kinds
-from bench.store import Store
-from bench.tables import COLUMNS, Entry, by_value, current_code, main_table, make_table, render, write_table
+from bench.report.published import PUBLISHED, find_table, table_kinds
+from bench.report.tables import COLUMNS, Entry, by_value, current_code, main_table, make_table, render, write_table
 from tests.cells import cell, fill, record
 
 XQDA = "bicubic+xqda"

@@ -3,13 +3,11 @@
 import math
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from bench.errors import BenchError  # noqa: E402
-from bench.training import Compute, constant, parameter_groups, poly, seeded, train  # noqa: E402
+from bench.errors import BenchError
+from bench.learning.training import Compute, constant, parameter_groups, poly, seeded, train
 
 
 def net(seed=0):

@@ -5,14 +5,12 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from scipy.io import savemat
 
-torch = pytest.importorskip("torch")
-
-from safetensors.torch import save_file  # noqa: E402
-
-from bench.errors import BenchError, DataError  # noqa: E402
-from bench.weights import (  # noqa: E402
+from bench.errors import BenchError, DataError
+from bench.learning.weights import (
     find_weights,
     load_weights,
     read_weights,

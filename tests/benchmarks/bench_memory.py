@@ -20,13 +20,13 @@ import numpy as np
 from joblib import Parallel, delayed
 from PIL import Image
 
-from bench.base import Dataset, Method, Photo
-from bench.cache import Cache
-from bench.cell import View
-from bench.data import Data, load
-from bench.provenance import environment
-from bench.registry import Plugin, registry
-from bench.spec import DatasetSpec, MethodSpec
+from bench.engine.cache import Cache
+from bench.engine.cell import View
+from bench.engine.data import Data, load
+from bench.engine.provenance import environment
+from bench.plugin.base import Dataset, Method, Photo
+from bench.plugin.registry import Plugin, registry
+from bench.plugin.spec import DatasetSpec, MethodSpec
 
 DISTINCT = 100
 HERE = "tests.benchmarks.bench_memory"  # by this name the workers import it too

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.provenance import machine
+from bench.engine.provenance import machine
 from methods.nfst import bandwidth, euclidean, fit_nfst, rbf
 from methods.xqda import fit_xqda, mahalanobis
 from tests.benchmarks import literal_metrics

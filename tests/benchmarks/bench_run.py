@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.provenance import environment
+from bench.engine.provenance import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 

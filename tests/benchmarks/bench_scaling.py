@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.cache import Cache, cache_folder
-from bench.cell import View
-from bench.data import load
-from bench.provenance import environment, peak_memory, reset_peak_memory
-from bench.spec import dataset_spec, method_spec
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.cell import View
+from bench.engine.data import load
+from bench.engine.provenance import environment, peak_memory, reset_peak_memory
+from bench.plugin.spec import dataset_spec, method_spec
 from methods.nfst import bandwidth, fit_nfst, rbf
 from methods.xqda import fit_xqda
 

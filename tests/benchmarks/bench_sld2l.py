@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.base import Train
-from bench.cache import Cache
-from bench.images import Extractor, Images, Source, digest
-from bench.provenance import environment, peak_memory
+from bench.engine.cache import Cache
+from bench.engine.provenance import environment, peak_memory
+from bench.plugin.base import Train
+from bench.protocol.images import Extractor, Images, Source, digest
 from methods._scales import AtScale
 from methods.sld2l import RATIOS, SLD2L
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from bench.precision import precision_for
-from bench.provenance import machine
-from bench.training import Compute, parameter_groups, seeded
+from bench.engine.provenance import machine
+from bench.learning.precision import precision_for
+from bench.learning.training import Compute, parameter_groups, seeded
 from methods._dgd import INPUT, RESIZED, as_tensor, centre, extract, normalise
 from methods.sing import SING, Network
 

@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from bench.cache import Cache, cache_folder
-from bench.cell import Means, View, fit_and_match, test_side
-from bench.data import Data, load
-from bench.images import digest
-from bench.protocol import folds
-from bench.provenance import machine
-from bench.runner import code_of, initial_weights
-from bench.spec import DatasetSpec, dataset_spec, method_spec
-from bench.tables import percent_at
-from bench.weights import weights_folder
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.cell import Means, View, fit_and_match, test_side
+from bench.engine.data import Data, load
+from bench.engine.provenance import machine
+from bench.engine.run import code_of, initial_weights
+from bench.learning.weights import weights_folder
+from bench.plugin.spec import DatasetSpec, dataset_spec, method_spec
+from bench.protocol.images import digest
+from bench.protocol.splits import folds
+from bench.report.tables import percent_at
 from tests.benchmarks import data_folder
 
 FOLDS = 5

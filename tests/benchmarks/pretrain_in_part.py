@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from bench.cache import Cache, cache_folder
-from bench.pretrain import make_job, reporter, run
-from bench.provenance import machine
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.provenance import machine
+from bench.learning.pretrain import make_job, reporter, run
 from methods.dgd import PRETRAINING
 from tests.benchmarks import data_folder
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from bench.errors import BenchError
 
+PART = ("scoring", 1)
+
 
 def match_positions(distances: np.ndarray, probe: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each probe's match lies: (first rank of its tie block, size of the block), both (P,) int64, ranks from 1.

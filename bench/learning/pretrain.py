@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.base import Photo, Pretraining, Trained
-from bench.cache import Cache
-from bench.data import decode, known_hash, list_photos, natural_order
+from bench.engine.cache import Cache
+from bench.engine.data import decode, known_hash, list_photos, natural_order
 from bench.errors import DataError, UsageError
-from bench.images import Packed, digest, pack, unpack
-from bench.registry import registry, unknown
-from bench.spec import dataset_spec
+from bench.plugin.base import Photo, Pretraining, Trained
+from bench.plugin.registry import registry, unknown
+from bench.plugin.spec import dataset_spec
+from bench.protocol.images import Packed, digest, pack, unpack
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
@@ -86,7 +86,7 @@ def run(
     A killed training goes on from its checkpoint when it is given the same command; checkpoints lie in `output` until
     the end.
     """
-    from bench.weights import save_weights
+    from bench.learning.weights import save_weights
 
     about = digest(job.images.flat, job.images.shapes, seed, profile, repr(job.trained))
     workspace = output / f"{job.trained.name}-{about}.checkpoints"

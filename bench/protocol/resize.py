@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+PART = ("resize", 1)
+
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 

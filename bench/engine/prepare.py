@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cache import Cache
-from bench.data import Data, load
+from bench.engine.cache import Cache
+from bench.engine.data import Data, load
+from bench.engine.run import expand
 from bench.errors import DataError
-from bench.registry import registry
-from bench.runner import expand
-from bench.spec import dataset_spec
+from bench.plugin.registry import registry
+from bench.plugin.spec import dataset_spec
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.runner import Failure, Settings, Task, code_of, compute
-from bench.store import Result
+from bench.engine.run import Failure, Settings, Task, code_of, compute
+from bench.engine.store import Result
 
 COMPARED = ("cmc", "map", "probe_ranks", "sizes", "fusion")
 

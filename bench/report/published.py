@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 
-from bench.registry import ROOT, unknown
+from bench.plugin.registry import ROOT, unknown
 
 PUBLISHED = ROOT / "results" / "published"
 

@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock
 
 from bench.errors import BenchError
+from bench.files import write_atomically
 
 
 def cache_folder() -> Path:
@@ -130,21 +130,3 @@ def let_go(array: np.ndarray) -> None:
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
-
-
-@contextmanager
-def write_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open ``path.partial`` for writing bytes and rename it to `path` when all went well: no half file is ever seen.
-
-    One writer at a time: callers hold a lock.  What a killed writer leaves is overwritten by the next.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from joblib import Parallel, delayed
 
-from bench.cache import Cache, let_go
-from bench.provenance import code_hash
+from bench.engine.cache import Cache, let_go
+from bench.engine.provenance import code_hash
 
 CHUNK = 64
 TILE = 512

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from bench.engine.store import Result
 from bench.errors import UsageError
-from bench.registry import unknown
-from bench.spec import method_spec
-from bench.statistics import paired
-from bench.store import Result
-from bench.tables import Group, any_cell, percent_at, row_groups
+from bench.plugin.registry import unknown
+from bench.plugin.spec import method_spec
+from bench.protocol.statistics import paired
+from bench.report.tables import Group, any_cell, percent_at, row_groups
 
 COMPARED_RANKS = (1, 5, 10, 20)
 
@@ -76,7 +76,7 @@ def finished(results: Sequence[Result], method: str, dataset: str, seed: int, pr
 
 def has_schedule(method: str) -> bool:
     """Whether a method's profile matters; True where its plug-in is not there any more."""
-    from bench.runner import has_profiles
+    from bench.engine.run import has_profiles
 
     try:
         return has_profiles(method_spec(method))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bench.store import Store
-from bench.tables import is_stale
+from bench.engine.store import Store
+from bench.report.tables import is_stale
 
 
 def summarise(store: Store) -> tuple[list[dict[str, Any]], list[str]]:

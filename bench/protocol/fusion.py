@@ -5,6 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 
+PART = ("fusion", 1)
+
+ANCHORS = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
 SIGMA_GRID = (0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 

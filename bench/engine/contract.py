@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import clone
 
-from bench.base import Method, Train
-from bench.cache import Cache
-from bench.cell import Means, View, checked, model_seed, models
-from bench.data import load, one_line
+from bench.engine.cache import Cache
+from bench.engine.cell import Means, View, checked, model_seed, models
+from bench.engine.data import load, one_line
 from bench.errors import BenchError, NotApplicable
-from bench.images import Images
-from bench.registry import registry
-from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
+from bench.plugin.base import Method, Train
+from bench.plugin.registry import registry
+from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
+from bench.protocol.images import Images
 
 PROFILE = "smoke"
 """The training schedule that the contract is checked with: it takes seconds and needs no weights."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from bench.cache import write_atomically
-from bench.cell import Cell
+from bench.engine.cell import Cell
 from bench.errors import BenchError
+from bench.files import write_atomically
 
 FORMAT = 1
 

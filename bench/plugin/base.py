@@ -15,12 +15,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from bench.errors import UsageError
-from bench.weights import find_weights
+from bench.learning.weights import find_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.images import Extractor, Images
+    from bench.protocol.images import Extractor, Images
 
 Size = tuple[int, int]
 

@@ -15,16 +15,16 @@ import numpy as np
 from PIL import Image
 from threadpoolctl import threadpool_info
 
-from bench.base import Dataset, Photo
-from bench.cache import Cache, cache_folder
-from bench.data import decode, folder_of, list_photos, load
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.data import decode, folder_of, list_photos, load
+from bench.engine.provenance import environment
+from bench.engine.run import resolve_device
+from bench.engine.store import Store
 from bench.errors import BenchError, DataError, listing
-from bench.provenance import environment
-from bench.registry import registry
-from bench.runner import resolve_device
-from bench.spec import DatasetSpec, dataset_spec
-from bench.store import Store
-from bench.weights import READERS, sha256, weights_folder
+from bench.learning.weights import READERS, sha256, weights_folder
+from bench.plugin.base import Dataset, Photo
+from bench.plugin.registry import registry
+from bench.plugin.spec import DatasetSpec, dataset_spec
 
 COUNTED = {"images": "images", "identities": "people", "cameras": "cameras"}
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.cache import write_atomically
 from bench.errors import BenchError, DataError, listing
+from bench.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,49 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
-from annotated_types import Ge, Gt
 from pydantic import TypeAdapter, ValidationError
 
-from bench.base import Dataset, FrontEnd, Method
 from bench.errors import DataError, NotApplicable, UsageError
-from bench.registry import Plugin, registry, unknown
-
-ANCHORS = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
-
-
-@dataclass(frozen=True)
-class MethodOptions:
-    """What the harness does around any method.
-
-    anchors: anchor ratios joined by ``+``, a subset of 1/2+1/3+1/4.
-    synthetic_lr: add F_i(SYN_i), the shrunk and up-scaled gallery images, to a method's gallery-view training images.
-    sigma: the fusion's scale, ``auto`` for cross-validation on training identities.
-    normalise: divide each anchor's distances by their mean before fusing.
-    """
-
-    anchors: str = "1/2+1/3+1/4"
-    synthetic_lr: bool = False
-    sigma: Annotated[float, Gt(0)] | Literal["auto"] = "auto"
-    normalise: bool = False
-
-
-@dataclass(frozen=True)
-class DatasetOptions:
-    """The protocol around any data set.
-
-    split_file: CSV ``split,identity,part`` (part: train or test) in place of the seeded random halves.
-    ratio_file: CSV ``identity,camera,ratio`` in place of the seeded balanced thirds.
-    gallery_draws: random single-shot galleries averaged over; ``auto``: 1 where every test person has one gallery
-    image, else 100.
-    images_per_view: at most so many training images per person and camera, a seeded choice; all where it is not given.
-    """
-
-    split_file: Path | None = None
-    ratio_file: Path | None = None
-    gallery_draws: Annotated[int, Ge(1)] | Literal["auto"] = "auto"
-    images_per_view: Annotated[int, Ge(1)] | None = None
+from bench.plugin.base import Dataset, FrontEnd, Method
+from bench.plugin.grammar import DatasetOptions, MethodOptions, canonical, parse_anchors, split_text
+from bench.plugin.registry import Plugin, registry, unknown
 
 
 @dataclass(frozen=True)
@@ -106,31 +71,6 @@ class DatasetSpec:
         return text
 
 
-def split_text(text: str) -> tuple[str, dict[str, str]]:
-    """``name[k=v,flag]`` -> (name, {k: v, flag: "true"})."""
-    match = re.fullmatch(r"([^\[\]]+?)(?:\[([^\[\]]*)\])?", text.strip())
-    if not match:
-        raise UsageError(f"{text!r} is not of the form name or name[key=value,...]")
-    pairs: dict[str, str] = {}
-    for item in filter(None, (part.strip() for part in (match[2] or "").split(","))):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not key or (equals and not value):
-            raise UsageError(f"{text!r}: {item!r} is not of the form key=value")
-        if key in pairs:
-            raise UsageError(f"{text!r}: {key!r} is given twice")
-        pairs[key] = value if equals else "true"
-    return match[1], pairs
-
-
-def parse_anchors(text: str) -> tuple[Fraction, ...]:
-    """``1/2+1/4`` -> fractions, in the order of `ANCHORS`."""
-    names = {str(a): a for a in ANCHORS}
-    parts = text.split("+")
-    if len(set(parts)) != len(parts) or not set(parts) <= set(names):
-        raise UsageError(f"anchors={text}: expected different ratios of {', '.join(names)} joined by +")
-    return tuple(a for a in ANCHORS if str(a) in parts)
-
-
 def accepted(kind: type) -> dict[str, tuple[Any, Any]]:
     """Parameters that a plug-in class or options dataclass accepts: name -> (annotation, default)."""
     target: Any = kind if is_dataclass(kind) else getattr(kind, "__init__")  # noqa: B009 (typed as Any)
@@ -165,15 +105,6 @@ def distribute(text: str, pairs: Mapping[str, str], owners: list[tuple[str, type
         else:
             raise unknown(f"parameter of {text}", key, sorted({k for table in tables for k in table}))
     return given
-
-
-def canonical(name: str, parts: list[dict[str, Any]]) -> str:
-    """``name[key=value,...]`` with sorted keys; a true flag is bare."""
-    merged = {k: v for part in parts for k, v in part.items()}
-    items = [
-        k if v is True else f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in sorted(merged.items())
-    ]
-    return f"{name}[{','.join(items)}]" if items else name
 
 
 def method_spec(text: str) -> MethodSpec:

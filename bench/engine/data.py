@@ -14,15 +14,16 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from bench.base import Dataset, Photo
-from bench.cache import Cache, cache_folder, let_go
+from bench.engine.cache import Cache, cache_folder, let_go
+from bench.engine.provenance import code_hash
 from bench.errors import DataError, listing
-from bench.images import Packed, pack, unpack
-from bench.protocol import Split, make_split, official_splits, read_ratio_file
-from bench.provenance import code_hash
-from bench.resize import shrink
-from bench.spec import ANCHORS, DatasetSpec
+from bench.plugin.base import Dataset, Photo
+from bench.plugin.spec import DatasetSpec
+from bench.protocol.images import Packed, pack, unpack
+from bench.protocol.lowres import balanced_ratios, simulate
+from bench.protocol.splits import Split, make_split, official_splits, read_ratio_file
 
+PART = ("decode", 1)
 SMALLEST = 4
 """Pixels: an image with a shorter side is taken for damage, not for a person."""
 
@@ -53,7 +54,7 @@ class Data:
         return np.arange(len(self.identities), len(self.identities) + len(self.distractors))
 
     def split(self, index: int, seed: int) -> Split:
-        """Who is in training and test of a split: `bench.protocol.make_split`."""
+        """Who is in training and test of a split: `bench.protocol.splits.make_split`."""
         return make_split(self.identities, index, seed, self.spec.options.split_file, self.splits)
 
     @property
@@ -274,23 +275,3 @@ def probe_ratios(spec: DatasetSpec, photos: Sequence[Photo], probe: np.ndarray, 
     if spec.options.ratio_file:
         return read_ratio_file(spec.options.ratio_file, [(p.identity, p.camera) for p in chosen])
     return balanced_ratios(len(chosen), seed)
-
-
-def balanced_ratios(n: int, seed: int) -> list[Fraction]:
-    """A balanced random partition of n images over the three ratios (sizes differ by one at most).
-
-    Drawn over training and test people alike, before any split, as in the author's construction; depends on `seed` and
-    `n` only.
-    """
-    order = np.random.default_rng([seed, n, 0]).permutation(n)
-    ratios = [ANCHORS[0]] * n
-    for position, index in enumerate(order):
-        ratios[index] = ANCHORS[position % len(ANCHORS)]
-    return ratios
-
-
-def simulate(images: Sequence[np.ndarray], probe: np.ndarray, ratios: Sequence[Fraction]) -> Iterator[np.ndarray]:
-    """Shrink the probe-side images, each by its ratio; the others stay as they are."""
-    remaining = iter(ratios)
-    for image, is_probe in zip(images, probe, strict=True):
-        yield shrink(image, next(remaining)) if is_probe else image

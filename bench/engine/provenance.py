@@ -11,11 +11,18 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from bench.registry import ROOT
+from bench.plugin.registry import ROOT
 
 PACKAGES = ("bench", "methods", "datasets")
 PLUMBING = {
-    f"bench{name}" for name in ("", ".cache", ".errors", ".precision", ".provenance", ".registry", ".spec", ".weights")
+    "bench",
+    "bench.errors",
+    "bench.engine.cache",
+    "bench.learning.precision",
+    "bench.engine.provenance",
+    "bench.plugin.registry",
+    "bench.plugin.spec",
+    "bench.learning.weights",
 }
 """Modules that carry values about without computing any: a change in them makes no result stale.  Nor does another
 choice of the precision for ``auto``, which is the machine's and is recorded with a result."""

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.cell import Cell
+from bench.engine.cell import Cell
+from bench.engine.store import Result
 from bench.errors import BenchError, UsageError
-from bench.published import TableKind, known_gaps, published, table_kinds
-from bench.registry import registry
-from bench.spec import MethodOptions, canonical, dataset_spec, method_spec, parse_anchors, split_text
-from bench.statistics import PAPER_SPLITS, confidence_interval, tolerance
-from bench.store import Result
+from bench.plugin.grammar import MethodOptions, canonical, parse_anchors, split_text
+from bench.plugin.registry import registry
+from bench.plugin.spec import dataset_spec, method_spec
+from bench.protocol.statistics import PAPER_SPLITS, confidence_interval, tolerance
+from bench.report.published import TableKind, known_gaps, published, table_kinds
 
 COLUMNS = (
     "table",
@@ -67,7 +68,7 @@ class Entry:
 
     @property
     def within_noise(self) -> bool:
-        """Whether the published value is met within sampling noise (`bench.statistics.tolerance`), or there is none."""
+        """Whether the published value is met within sampling noise (`statistics.tolerance`), or there is none."""
         if self.difference is None or self.published is None:
             return True
         return abs(self.difference) <= tolerance(self.values, self.published, self.test_people)
@@ -308,7 +309,7 @@ def is_stale(result: Result) -> bool:
 
 @cache
 def current_code(method: str, dataset: str) -> str | None:
-    from bench.runner import code_of
+    from bench.engine.run import code_of
 
     try:
         return code_of(method_spec(method), dataset_spec(split_text(dataset)[0]))

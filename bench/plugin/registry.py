@@ -9,13 +9,13 @@ import ast
 import difflib
 import importlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from bench.errors import NotApplicable, UsageError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"Dataset": "dataset", "FrontEnd": "frontend", "Method": "method"}
 
 
@@ -30,6 +30,7 @@ class Plugin:
     summary: str
     parameters: str
     attributes: dict[str, object]
+    defaults: dict[str, object] = field(default_factory=dict)
 
     def load(self) -> type:
         """Import the file and return the class.
@@ -110,10 +111,9 @@ def registry(root: Path = ROOT) -> Registry:
         if not isinstance(name, str) or not kinds or module.partition(".")[2].startswith("_"):
             continue
         attributes = {k: v for _, n in reversed(family) for k, v in constants(n).items()}
-        signatures = [s for _, n in family if (s := init_signature(n)) is not None]
-        plugin = Plugin(
-            name, kinds[0], module, class_name, docstring(node), signatures[0] if signatures else "", attributes
-        )
+        signature = next((s for _, n in family if (s := init_signature(n)) is not None), {})
+        text = ", ".join(f"{key}={value}" if value else key for key, value in signature.items())
+        plugin = Plugin(name, kinds[0], module, class_name, docstring(node), text, attributes, literals(signature))
         if (other := plugins.setdefault((plugin.kind, name), plugin)) is not plugin:
             problems.append(
                 f"{other.module} and {module} both define the {plugin.kind} {name!r}; the second is ignored"
@@ -156,13 +156,23 @@ def constants(node: ast.ClassDef) -> dict[str, object]:
     return found
 
 
-def init_signature(node: ast.ClassDef) -> str | None:
-    """``name=default, ...`` of the constructor, None where the class has none of its own."""
+def init_signature(node: ast.ClassDef) -> dict[str, str] | None:
+    """Parameters of the constructor with their defaults' source, empty for none; None where the class has no own."""
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             arguments = statement.args.args[1:] + statement.args.kwonlyargs
             defaults = [*statement.args.defaults, *(d for d in statement.args.kw_defaults if d is not None)]
-            offset = len(arguments) - len(defaults)
-            pairs = [(a.arg, defaults[i - offset] if i >= offset else None) for i, a in enumerate(arguments)]
-            return ", ".join(f"{name}={ast.unparse(value)}" if value else name for name, value in pairs)
+            sources = ["" for _ in arguments[len(defaults) :]] + [ast.unparse(default) for default in defaults]
+            return {argument.arg: source for argument, source in zip(arguments, sources, strict=True)}
     return None
+
+
+def literals(signature: dict[str, str]) -> dict[str, object]:
+    """The defaults as values; one that is not a literal stands as its source."""
+    found: dict[str, object] = {}
+    for key, source in signature.items():
+        try:
+            found[key] = ast.literal_eval(source)
+        except (ValueError, SyntaxError):
+            found[key] = source
+    return found

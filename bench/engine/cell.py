@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from bench import cmc, fusion
-from bench.base import FrontEnd, Method, SigmaRule, Train, Trained, Upscaling
-from bench.cache import Cache, let_go
-from bench.data import Data
+from bench.engine.cache import Cache, let_go
+from bench.engine.data import Data
+from bench.engine.provenance import code_hash
 from bench.errors import BenchError
-from bench.images import CHUNK, Images, Packed, Source, digest
-from bench.protocol import Split, folds, gallery_draws, training_rows
-from bench.provenance import code_hash
-from bench.resize import resize_all, shrink
-from bench.spec import ANCHORS, MethodSpec
+from bench.plugin.base import FrontEnd, Method, SigmaRule, Train, Trained, Upscaling
+from bench.plugin.spec import MethodSpec
+from bench.protocol import fusion, scoring
+from bench.protocol.fusion import ANCHORS
+from bench.protocol.images import CHUNK, Images, Packed, Source, digest
+from bench.protocol.resize import resize_all, shrink
+from bench.protocol.splits import Split, folds, gallery_draws, training_rows
 
+PART = ("matching", 1)
 RANKS = 50
 PROTOCOL = "single-shot, all probes, expected CMC under ties"
 
@@ -56,7 +58,7 @@ class Cell:
 class Means:
     """What a cell is computed with, beside its method and data.
 
-    initial: hash of the initial weights, as in `Cell`.  Others: as in `bench.base.Train`; the workspace is the cell's.
+    initial: hash of the initial weights, as in `Cell`.  Others: as in `Train`; the workspace is the cell's.
     """
 
     profile: str = "paper"
@@ -130,7 +132,7 @@ class View:
             let_go(self.data.images.flat)
 
         shrunk = str(ratio) if side == "shrunk" else ""
-        code = code_hash(("bench.data", type(frontend).__module__ if frontend else "bench.resize"))
+        code = code_hash(("bench.engine.data", type(frontend).__module__ if frontend else "bench.protocol.resize"))
         source = Source(f"{self.data.sha256}|{side}|{self.size}|{key}|{code}|{shrunk}", make, self.cache)
         self.sources[side, ratio] = source
         return source
@@ -249,14 +251,14 @@ class TestSide:
     def score(self, distances: np.ndarray) -> dict[str, Any]:
         """Mean CMC and mAP over the gallery draws, and every probe's expected rank."""
         first, ties = zip(
-            *(cmc.match_positions(distances[:, d], self.probe, self.gallery[d]) for d in self.draws), strict=True
+            *(scoring.match_positions(distances[:, d], self.probe, self.gallery[d]) for d in self.draws), strict=True
         )
         ranks = min(RANKS, len(self.draws[0]))
         return {
-            "cmc": np.mean([cmc.cmc(f, t, ranks) for f, t in zip(first, ties, strict=True)], axis=0).tolist(),
-            "map": float(np.mean([cmc.average_precision(f, t).mean() for f, t in zip(first, ties, strict=True)])),
+            "cmc": np.mean([scoring.cmc(f, t, ranks) for f, t in zip(first, ties, strict=True)], axis=0).tolist(),
+            "map": float(np.mean([scoring.average_precision(f, t).mean() for f, t in zip(first, ties, strict=True)])),
             "probe_ranks": np.mean(
-                [cmc.expected_rank(f, t) for f, t in zip(first, ties, strict=True)], axis=0
+                [scoring.expected_rank(f, t) for f, t in zip(first, ties, strict=True)], axis=0
             ).tolist(),
         }
 

@@ -23,8 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.cache import write_atomically
 from bench.errors import BenchError
+from bench.files import write_atomically
+
+PART = ("training", 1)
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[Any, Batch], Mapping[str, Tensor]]

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import DataError, listing
-from bench.spec import ANCHORS
+from bench.protocol.fusion import ANCHORS
+
+PART = ("splits", 1)
 
 AUTO_DRAWS = 100
 

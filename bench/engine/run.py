@@ -24,18 +24,19 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from bench.base import Dataset
-from bench.cache import Cache
-from bench.cell import Cell, Means, Outcome, View, evaluate, models
-from bench.data import Data, load, one_line
+from bench.engine.cache import Cache
+from bench.engine.cell import Cell, Means, Outcome, View, evaluate, models
+from bench.engine.data import Data, load, one_line
+from bench.engine.provenance import code_hash, environment, peak_memory, reset_peak_memory
+from bench.engine.store import Store
 from bench.errors import BenchError, DataError, NotApplicable, UsageError
-from bench.images import share
-from bench.provenance import code_hash, environment, peak_memory, reset_peak_memory
-from bench.registry import registry
-from bench.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec, split_text
-from bench.statistics import PAPER_SPLITS
-from bench.store import Store
-from bench.weights import sha256
+from bench.learning.weights import sha256
+from bench.plugin.base import Dataset
+from bench.plugin.grammar import split_text
+from bench.plugin.registry import registry
+from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec
+from bench.protocol.images import share
+from bench.protocol.statistics import PAPER_SPLITS
 
 DEVICE_WAIT = 1.0  # seconds between two looks for a free GPU
 
@@ -49,7 +50,7 @@ class Settings:
     profile: training schedule; None: each data set's own.
     devices: ``cpu``, or the GPUs that trained cells are spread over.
     weights: the folder of weights files that networks start from, None where there is none.
-    compile, deterministic: as in `bench.base.Train`.
+    compile, deterministic: as in `bench.plugin.base.Train`.
     """
 
     store: Store
@@ -217,7 +218,7 @@ def file_sha256(path: Path, changed: int) -> str:
 
 def code_of(method: MethodSpec, dataset: DatasetSpec) -> str:
     """Hash of the code that a cell's numbers depend on."""
-    modules = {"bench.cell", method.method.module, dataset.dataset.module}
+    modules = {"bench.engine.cell", method.method.module, dataset.dataset.module}
     return code_hash(tuple(sorted(modules | ({method.frontend.module} if method.frontend else set()))))
 
 
@@ -302,7 +303,7 @@ def compute(task: Task, settings: Settings) -> tuple[Outcome, dict[str, Any]] | 
             free_device(settings) as device,
         ):
             if trained:
-                from bench.precision import auto_precision
+                from bench.learning.precision import auto_precision
 
                 provenance["auto_precision"] = auto_precision(device)
             means = settings.means(cell, device, workspace)

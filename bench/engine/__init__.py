@@ -1,0 +1,1 @@
+"""From names to stored results: data sets, cells, fingerprints, the store, running."""

@@ -1,0 +1,150 @@
+"""What a cell is, and what its number depends on.
+
+A number depends on the versions of the steps and plug-ins on its way, on every option with its resolved value, on the
+pixels, labels and splits of the data, and on the weights that training starts from.  A step says its version in a line
+``PART = ("name", 1)`` of its module, a plug-in in the class attributes ``version`` and ``uses`` (the names of the parts
+that it is built of).  Text, layout, and the names of modules and classes do not count.
+
+Everything here is read from the text of the files: no plug-in is imported.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from bench.plugin.grammar import DatasetOptions, MethodOptions, split_text, value_text
+from bench.plugin.registry import ROOT, Plugin, registry
+
+PROTOCOL_STEPS = ("decode", "resize", "splits", "matching", "scoring")
+"""Parts that every number passes; `lowres` and `fusion` where the data set has low-resolution probes."""
+
+Depends = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: a method on one split of a data set.
+
+    method, dataset: canonical specs, files named by their content's hash.  profile: training schedule, ``paper`` where
+    neither method nor front-end has one.  data: digest of pixels, labels and splits.  weights: SHA-256 of each weights
+    file that training starts from.  depends: versions and resolved options, from `depends_of`.
+    """
+
+    method: str
+    dataset: str
+    split: int
+    seed: int
+    profile: str
+    data: str
+    weights: tuple[str, ...] = ()
+    depends: Depends = field(default_factory=dict, hash=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits: equal for two cells whose numbers must be equal, up to the machine's rounding."""
+        return short_hash(asdict(self))
+
+    @property
+    def row(self) -> str:
+        """Likewise of all that the cells of a row share: only cells of one row are averaged."""
+        return short_hash({**asdict(self), "split": None})
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.dataset} split {self.split}"
+
+
+def short_hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def depends_of(method: str, dataset: str) -> Depends:
+    """Versions and resolved options that a method's number on a data set depends on, as JSON values.
+
+    method, dataset: canonical specs.  UsageError for a plug-in that is not there.
+    """
+    plugins = registry()
+    method_name, method_pairs = split_text(method)
+    frontend_name, _, name = method_name.rpartition("+")
+    found = plugins.get("method", name)
+    frontend = plugins.get("frontend", frontend_name) if frontend_name else None
+    dataset_name, dataset_pairs = split_text(dataset)
+    data = plugins.get("dataset", dataset_name)
+    low = data.attributes.get("low_resolution")
+    steps = [*PROTOCOL_STEPS, *(["lowres"] if low == "simulated" else []), *(["fusion"] if low is not None else [])]
+    used = {part for plugin in (found, frontend) if plugin for part in uses(plugin)}
+    return {
+        "parts": {part: part_version(part) for part in sorted({*steps, *used})},
+        "method": described(found, method_pairs),
+        "front_end": described(frontend, method_pairs) if frontend else None,
+        "dataset": described(data, dataset_pairs),
+        "harness": resolved(defaults(MethodOptions), method_pairs),
+        "protocol": resolved(defaults(DatasetOptions), dataset_pairs),
+    }
+
+
+def changes(stored: Depends, now: Depends) -> list[str]:
+    """What differs, in words: ``version of xqda 1, now 2``; empty when nothing does."""
+    before, after = dict(flat(stored)), dict(flat(now))
+    return [
+        f"{name} {before.get(name, 'none')}, now {after.get(name, 'none')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def flat(depends: Depends) -> Iterator[tuple[str, object]]:
+    """(name in words, value) of every leaf."""
+    for part, version in (depends.get("parts") or {}).items():
+        yield f"version of {part}", version
+    for kind in ("method", "front_end", "dataset"):
+        if plugin := depends.get(kind):
+            yield f"version of {plugin['name']}", plugin["version"]
+            for key, value in plugin["options"].items():
+                yield f"{plugin['name']}'s {key}", value
+    for kind in ("harness", "protocol"):
+        for key, value in (depends.get(kind) or {}).items():
+            yield f"the {kind}'s {key}", value
+
+
+def described(plugin: Plugin, pairs: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "version": plugin.attributes.get("version", 1),
+        "options": resolved({k: value_text(v) for k, v in plugin.defaults.items()}, pairs),
+    }
+
+
+def resolved(default: Mapping[str, str], pairs: Mapping[str, str]) -> dict[str, str]:
+    """Every option with its value, given or default, as text."""
+    return {key: pairs.get(key, value) for key, value in sorted(default.items())}
+
+
+def defaults(options: type[MethodOptions] | type[DatasetOptions]) -> dict[str, str]:
+    return {f.name: value_text(f.default) for f in fields(options)}
+
+
+def uses(plugin: Plugin) -> Sequence[str]:
+    """The parts that a plug-in says it is built of."""
+    named = plugin.attributes.get("uses", ())
+    return [str(part) for part in named] if isinstance(named, tuple | list) else []
+
+
+def part_version(name: str) -> int:
+    """The version of a part; KeyError for a name that no module gives itself."""
+    return parts()[name]
+
+
+@cache
+def parts() -> dict[str, int]:
+    """Every part of the tree with its version, from the ``PART`` lines of `bench` and `methods`."""
+    line = re.compile(r'^PART = \("(\w+)", (\d+)\)$', re.MULTILINE)
+    found: dict[str, int] = {}
+    for folder in ("bench/protocol", "bench/engine", "bench/learning", "methods", "datasets"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            for name, version in line.findall(path.read_text(encoding="utf-8", errors="replace")):
+                found[name] = int(version)
+    return found

@@ -1,0 +1,137 @@
+"""What is stored of a cell: typed, and checked when a file is read, since it may come from a stranger."""
+
+import itertools
+import math
+from typing import Any
+
+import msgspec
+
+from bench.engine.identity import Cell
+
+FORMAT = 2
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """cmc: shares in [0, 1] at ranks 1, 2, ..., rising.  map: in [0, 1]."""
+
+    cmc: tuple[float, ...]
+    map: float
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    train_people: int
+    test_people: int
+    probes: int
+    gallery_images: int
+    gallery_draws: int
+
+
+class Computed(msgspec.Struct, frozen=True):
+    """What produced a cell; written once and never changed.
+
+    commit: of the tree, with ``+changes`` where files differed from it, None outside a checkout.  libraries: name ->
+    version.  date: ISO 8601, UTC.  threads: of torch and BLAS.  device, precision: of networks, empty where there are
+    none.
+    """
+
+    commit: str | None
+    libraries: dict[str, str]
+    machine: str
+    date: str
+    threads: int
+    device: str = ""
+    precision: str = ""
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """A later computation of a split of the cell's row.  difference: largest of any CMC value, 0 where exact."""
+
+    commit: str | None
+    date: str
+    split: int
+    machine: str
+    libraries: dict[str, str]
+    difference: float
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A finished cell's outcome and origin.
+
+    fusion: ``identity`` (anchor models coincide), ``weighted``, or ``none``.  sigma, subsets: by anchor subset.
+    probe_ranks: expected rank of each probe's match, in the data set's order of probes.  initialisation, curves: by
+    anchor and plug-in.  cost: seconds and MiB by name.
+    """
+
+    protocol: str
+    sizes: Sizes
+    fusion: str
+    cmc: tuple[float, ...]
+    map: float
+    probe_ranks: tuple[float, ...]
+    cost: dict[str, float]
+    computed: Computed
+    sigma: dict[str, float] = {}
+    subsets: dict[str, Scores] = {}
+    initialisation: dict[str, dict[str, str]] = {}
+    curves: dict[str, dict[str, Any]] = {}
+    verified: tuple[Verified, ...] = ()
+
+    def __post_init__(self) -> None:
+        everything: tuple[Record | Scores, ...] = (self, *self.subsets.values())
+        for scores in everything:
+            check_scores(scores.cmc, scores.map)
+        if any(not math.isfinite(v) or v <= 0 for v in self.sigma.values()):
+            raise ValueError("sigma must be above 0 and finite")
+        if min(self.sizes.train_people, self.sizes.test_people, self.sizes.probes, self.sizes.gallery_draws) < 1:
+            raise ValueError("sizes must be at least 1")
+        if any(not math.isfinite(v) or v < 0 for v in self.cost.values()) or "total_seconds" not in self.cost:
+            raise ValueError("cost must have total_seconds, and no negative or infinite value")
+        if not all(math.isfinite(rank) and rank >= 1 for rank in self.probe_ranks):
+            raise ValueError("probe_ranks must be finite and at least 1")
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A failed cell.  error: one line.  traceback: of the plug-in, empty where there is none."""
+
+    error: str
+    computed: Computed
+    traceback: str = ""
+
+
+class StoredCell(msgspec.Struct, frozen=True):
+    """The cell as it stands in a file."""
+
+    method: str
+    dataset: str
+    split: int
+    seed: int
+    profile: str
+    data: str
+    weights: tuple[str, ...]
+    depends: dict[str, Any]
+
+    def cell(self) -> Cell:
+        return Cell(
+            self.method, self.dataset, self.split, self.seed, self.profile, self.data, self.weights, self.depends
+        )
+
+
+class File(msgspec.Struct, frozen=True):
+    """A result file: a finished cell has `record`, a failed one `failure`."""
+
+    format: int
+    fingerprint: str
+    cell: StoredCell
+    record: Record | None = None
+    failure: Failure | None = None
+
+
+def check_scores(cmc: tuple[float, ...], mean_ap: float) -> None:
+    """ValueError unless the CMC has values that rise within [0, 1], and so has mAP its place there."""
+    if not cmc:
+        raise ValueError("the CMC is empty")
+    slack = 1e-9  # of means over gallery draws
+    if not all(-slack <= value <= 1 + slack for value in (*cmc, mean_ap)):
+        raise ValueError("CMC and mAP must lie in [0, 1]")
+    if any(b < a - slack for a, b in itertools.pairwise(cmc)):
+        raise ValueError("the CMC falls")

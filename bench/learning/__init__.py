@@ -1,0 +1,1 @@
+"""For plug-ins that train networks: the training loop, devices, precision, weights files, pre-training."""

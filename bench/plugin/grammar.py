@@ -1,0 +1,87 @@
+"""The grammar of a method or data set: ``name[key=value,...]``, a bare key is true; needs no plug-in.
+
+``bicubic+xqda[solver=eigh]`` is the front-end `bicubic` before the method `xqda`.  A spec is kept in canonical form
+(keys sorted, defaults dropped): that form names a cell.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+from bench.errors import UsageError
+from bench.protocol.fusion import ANCHORS
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """What the harness does around any method.
+
+    anchors: anchor ratios joined by ``+``, a subset of 1/2+1/3+1/4.
+    synthetic_lr: add F_i(SYN_i), the shrunk and up-scaled gallery images, to a method's gallery-view training images.
+    sigma: the fusion's scale, ``auto`` for cross-validation on training identities.
+    normalise: divide each anchor's distances by their mean before fusing.
+    """
+
+    anchors: str = "1/2+1/3+1/4"
+    synthetic_lr: bool = False
+    sigma: Annotated[float, Gt(0)] | Literal["auto"] = "auto"
+    normalise: bool = False
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """The protocol around any data set.
+
+    split_file: CSV ``split,identity,part`` (part: train or test) in place of the seeded random halves.
+    ratio_file: CSV ``identity,camera,ratio`` in place of the seeded balanced thirds.
+    gallery_draws: random galleries averaged over; ``auto``: 1 where every test person has no more gallery images than
+    `gallery_shots`, else 100.
+    images_per_view: at most so many training images per person and camera, a seeded choice; all where it is not given.
+    """
+
+    split_file: Path | None = None
+    ratio_file: Path | None = None
+    gallery_draws: Annotated[int, Ge(1)] | Literal["auto"] = "auto"
+    images_per_view: Annotated[int, Ge(1)] | None = None
+
+
+def split_text(text: str) -> tuple[str, dict[str, str]]:
+    """``name[k=v,flag]`` -> (name, {k: v, flag: "true"})."""
+    match = re.fullmatch(r"([^\[\]]+?)(?:\[([^\[\]]*)\])?", text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not of the form name or name[key=value,...]")
+    pairs: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in (match[2] or "").split(","))):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not key or (equals and not value):
+            raise UsageError(f"{text!r}: {item!r} is not of the form key=value")
+        if key in pairs:
+            raise UsageError(f"{text!r}: {key!r} is given twice")
+        pairs[key] = value if equals else "true"
+    return match[1], pairs
+
+
+def parse_anchors(text: str) -> tuple[Fraction, ...]:
+    """``1/2+1/4`` -> fractions, in the order of `ANCHORS`."""
+    names = {str(a): a for a in ANCHORS}
+    parts = text.split("+")
+    if len(set(parts)) != len(parts) or not set(parts) <= set(names):
+        raise UsageError(f"anchors={text}: expected different ratios of {', '.join(names)} joined by +")
+    return tuple(a for a in ANCHORS if str(a) in parts)
+
+
+def value_text(value: object) -> str:
+    """A parameter's value as it stands in canonical text: ``true``, ``none``, ``0.25``, ``1/2+1/4``."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def canonical(name: str, parts: Sequence[Mapping[str, Any]]) -> str:
+    """``name[key=value,...]`` with sorted keys; a true flag is bare."""
+    merged = {k: v for part in parts for k, v in part.items()}
+    items = [k if v is True else f"{k}={value_text(v)}" for k, v in sorted(merged.items())]
+    return f"{name}[{','.join(items)}]" if items else name

@@ -1,0 +1,1 @@
+"""The science, in numpy: splits, low resolution, resizing, what a method sees, scoring, fusion, statistics."""
