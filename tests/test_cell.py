@@ -12,16 +12,18 @@ from bench.engine.cache import Cache
 from bench.engine.cell import evaluate
 from bench.engine.data import Data, load
 from bench.engine.identity import Cell
+from bench.engine.matching import plain
+from bench.engine.record import Computed, Sizes
 from bench.engine.view import Setup, build_view, model_ratios
-from bench.engine.record import Sizes
-from bench.errors import BenchError
-from bench.plugin.base import FrontEnd, Method, SigmaRule
-from bench.plugin.grammar import DatasetOptions, MethodOptions
-from bench.plugin.registry import Plugin
-from bench.plugin.spec import MethodSpec, dataset_spec
+from bench.errors import BenchError, UsageError
+from bench.plugin.base import Method, SigmaRule
+from bench.plugin.grammar import DatasetOptions
+from bench.plugin.spec import MethodSpec, dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS, SIGMA_GRID
+from bench.protocol.images import pack, unpack
 from bench.protocol.resize import resize_all, scaled_length
 from bench.protocol.splits import folds, gallery_draws, make_split
+from tests.toys import Plain, spec
 
 SIZE = (16, 6)
 FITS: list = []
@@ -75,13 +77,6 @@ class Bad(Method):
 
     def distances(self, probe, gallery) -> np.ndarray:
         return self.returned(np.ones((len(probe), len(gallery))))
-
-
-class Plain(FrontEnd):
-    name = "plain"
-
-    def upscale(self, images, size) -> np.ndarray:
-        return resize_all(images, size)
 
 
 class Marring(Plain):
@@ -152,18 +147,6 @@ def marred(images: np.ndarray, ratio: Fraction) -> np.ndarray:
 def pixel_distances(probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     p, g = (a.reshape(len(a), -1).astype(float) for a in (probe, gallery))
     return np.array([[math.dist(x, y) for y in g] for x in p])
-
-
-def plugin(kind: str, cls: type) -> Plugin:
-    attributes = {k: v for base in reversed(cls.__mro__) for k, v in vars(base).items() if isinstance(v, bool | str)}
-    return Plugin(cls.name, kind, __name__, cls.__name__, "", "", attributes)
-
-
-def spec(method: type, frontend: type | None = Plain, parameters: dict | None = None, **options) -> MethodSpec:
-    """A method behind a front-end, as the registry and the grammar would make it."""
-    front = plugin("frontend", frontend) if frontend else None
-    text = f"{frontend.name}+{method.name}" if frontend else method.name
-    return MethodSpec(text, plugin("method", method), parameters or {}, front, {}, MethodOptions(**options))
 
 
 @pytest.fixture(scope="module")
@@ -387,9 +370,10 @@ class TestTrainingImages:
         (lambda d: None, r"bad\.distances returned shape \(\)"),
         (lambda d: d.astype(str), r"bad\.distances returned <U32; real numbers of at most 64 bits expected"),
         (lambda d: d * 1j, r"bad\.distances returned complex128; real numbers of at most 64 bits expected"),
+        (lambda d: d.astype(np.longdouble), r"bad\.distances returned float128; real numbers of at most 64 bits"),
         (lambda d: d.astype(object), r"bad\.distances returned object; real numbers of at most 64 bits expected"),
     ],
-    ids=["NaN", "infinite", "shape", "flat", "None", "strings", "complex", "objects"],
+    ids=["NaN", "infinite", "shape", "flat", "None", "strings", "complex", "longdouble", "objects"],
 )
 def test_distances_that_are_none(data, cache, returned, message) -> None:
     with pytest.raises(BenchError, match=message):
@@ -424,6 +408,172 @@ def test_sources_are_named_by_all_that_makes_them(data, two_shots, cache, monkey
     others.append(keys(data, spec(Pixels, Marring), half))
     assert len({o["probe"] for o in [base, *others]}) == 1 + len(others)
     assert others[-1]["gallery"] != base["gallery"], "the resize's version counts for the gallery"
+
+
+class Places(Pixels):
+    """Pixels, and a little of where an image stands: as sums in blocks, which depend on the position, would add."""
+
+    name = "places"
+
+    def distances(self, probe, gallery) -> np.ndarray:
+        ASKED.append((probe, gallery))
+        return (
+            super().distances(probe, gallery) + 1e-13 * np.arange(len(gallery)) - 1e-13 * np.arange(len(probe))[:, None]
+        )
+
+
+ASKED: list = []
+"""The images that `Places` was asked about."""
+
+
+class TestEqualImages:
+    @pytest.fixture
+    def doubled(self, data) -> Data:
+        """Gallery images of the second half of the people are those of the first half."""
+        rows = np.flatnonzero(~data.probe)
+        copied = np.arange(len(data.images))
+        copied[rows[12:]] = rows[:12]
+        images = unpack(np.concatenate(list(pack(data.images[int(i)] for i in copied))), len(copied))
+        return replace(data, images=images, sha256="doubled")
+
+    def test_tie_exactly_and_are_asked_about_once(self, doubled, cache) -> None:
+        ASKED.clear()
+        outcome = run(spec(Places), doubled, cache)
+        _, gallery = sides(doubled, make_split(doubled.identities, 0, 0).test)
+        pixels = [doubled.images[int(i)].tobytes() for i in gallery]
+        distinct = sorted(set(pixels), key=pixels.index)
+        assert 6 <= len(distinct) < len(pixels) == 12, "some of the test people share an image"
+        assert [len(images) for images in ASKED[0]] == [12, len(distinct)]
+        columns = {image: [d for d, p in zip(outcome.distances["all"].T, pixels, strict=True) if p == image]
+                   for image in distinct}  # fmt: skip
+        assert all(np.array_equal(d, same[0]) for same in columns.values() for d in same)
+        assert len({d[0].tobytes() for d in columns.values()}) == len(distinct)
+
+    def test_seen_by_two_cameras_are_two_images(self, doubled, cache) -> None:
+        ASKED.clear()
+        other = replace(doubled, camera=np.array([f"c{i}" for i in range(len(doubled.images))]), sha256="cameras")
+        run(spec(Places), other, cache)
+        assert len(ASKED[0][1]) == 12
+
+
+def test_probes_and_gallery_come_in_orders_of_their_own(data, cache) -> None:
+    ASKED.clear()
+    for split in (0, 1):
+        run(spec(Places), data, cache, split)
+    orders = [
+        [[image.tobytes() for image in map(np.asarray, data.images)].index(image.tobytes()) for image in images.native]
+        for asked in ASKED
+        for images in asked
+    ]
+    ranks = [np.argsort(np.argsort(order)).tolist() for order in orders]
+    assert list(range(12)) not in ranks
+    assert len({tuple(order) for order in ranks}) == 4, "another order for each side and split"
+
+
+class TestShots:
+    @pytest.mark.parametrize(("shots", "draws"), [(1, 100), (2, 1), (3, 1)])
+    def test_auto_draws_once_where_there_is_no_choice(self, two_shots, cache, shots, draws) -> None:
+        options = DatasetOptions(gallery_shots=shots)
+        outcome = run(spec(Pixels), replace(two_shots, spec=replace(two_shots.spec, options=options)), cache)
+        assert outcome.sizes.gallery_draws == draws
+        assert ("gallery images a person" in outcome.protocol) == (shots > 1)
+
+    def test_the_nearest_of_a_persons_images_counts(self, two_shots, cache) -> None:
+        chosen = replace(two_shots, spec=replace(two_shots.spec, options=DatasetOptions(gallery_shots=2)))
+        outcome = run(spec(Pixels), chosen, cache)
+        probe, gallery = sides(chosen, make_split(chosen.identities, 0, 0).test)
+        people = sorted(set(chosen.identity[gallery]))
+        nearest = np.array([
+            [min(d for d, g in zip(row, chosen.identity[gallery], strict=True) if g == person) for person in people]
+            for row in outcome.distances["all"]
+        ])  # fmt: skip
+        cmc, mean_precision = naive_scores(nearest, chosen.identity[probe], np.array(people))
+        np.testing.assert_allclose(outcome.cmc, cmc)
+        assert outcome.map == pytest.approx(mean_precision)
+
+
+class Huge(Noisy):
+    name = "huge"
+
+    def distances(self, probe, gallery) -> np.ndarray:
+        return np.full((len(probe), len(gallery)), 1.5e308)
+
+
+def test_fused_distances_must_be_finite(data, cache) -> None:
+    with pytest.raises(BenchError, match=r"fused distances of huge are not finite: its distances reach 1\.5e\+308"):
+        run(spec(Huge, sigma=1.0), data, cache)
+
+
+@pytest.mark.parametrize("sigma", ["inf", "nan", "1e-170", "1e-320", "0", "-1", "1001"])
+def test_sigma_is_a_sane_number(sigma) -> None:
+    with pytest.raises(UsageError, match="the 'sigma' parameter of the harness must be") as error:
+        method_spec(f"bicubic+xqda[sigma={sigma}]")
+    assert "\n" not in str(error.value)
+
+
+class Misruled(Noisy):
+    name = "misruled"
+
+    def sigma_rule(self, profile) -> SigmaRule:
+        return SigmaRule(fixed=float("inf"))
+
+
+def test_a_methods_own_sigma_is_checked(data, cache) -> None:
+    with pytest.raises(BenchError, match=r"sigma is inf; it must lie between 0\.001 and 1000"):
+        run(spec(Misruled), data, cache)
+
+
+@pytest.mark.parametrize(
+    ("curves", "stored"),
+    [
+        ({"loss": np.array([2.0, 1.0])}, {"loss": [2.0, 1.0]}),
+        ({"loss": [np.float32(0.5), np.int64(3)]}, {"loss": [0.5, 3]}),
+        ({1: {"a": (1, None, "x", True)}}, {"1": {"a": [1, None, "x", True]}}),
+    ],
+)
+def test_curves_become_plain_values(curves, stored) -> None:
+    assert plain(curves, "toy: curves_") == stored
+
+
+@pytest.mark.parametrize(
+    ("curves", "message"),
+    [
+        ({"loss": [float("nan")]}, r"toy: curves_\['loss'\] has a value that is NaN or infinite"),
+        ({"a": {"b": np.array([np.inf])}}, r"toy: curves_\['a'\]\['b'\] has a value that is NaN or infinite"),
+        ({"loss": {1, 2}}, r"toy: curves_\['loss'\] has a value of type set"),
+        ({"loss": 1j}, r"toy: curves_\['loss'\] has a value of type complex"),
+    ],
+)
+def test_curves_that_cannot_be_stored(curves, message) -> None:
+    with pytest.raises(BenchError, match=message):
+        plain(curves, "toy: curves_")
+
+
+class Unfitted(Pixels):
+    name = "unfitted"
+    fit = Method.fit
+
+
+class Forgotten(Pixels):
+    name = "forgotten"
+
+    def fit(self, train) -> None:
+        return None
+
+
+def test_fit_may_be_absent_but_must_return_self(data, cache) -> None:
+    assert run(spec(Unfitted), data, cache).cmc == run(spec(Pixels), data, cache).cmc
+    with pytest.raises(BenchError, match=r"forgotten\.fit must return self, not NoneType"):
+        run(spec(Forgotten), data, cache)
+
+
+def test_an_outcome_becomes_a_record(data, cache) -> None:
+    outcome = run(spec(Pixels, Marring, sigma=0.3), data, cache)
+    by = Computed(None, {}, "a machine", "2026-01-01T00:00:00+00:00", 1)
+    record = outcome.record(by, {"total_seconds": 1.0}, contract=True)
+    assert (record.computed, record.contract, record.cmc, record.map) == (by, True, outcome.cmc, outcome.map)
+    assert set(record.cost) == {"frontend_seconds", "fit_seconds", "match_seconds", "total_seconds"}
+    assert "total_seconds" not in outcome.cost
 
 
 class TestTrained:

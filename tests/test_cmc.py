@@ -127,3 +127,36 @@ def test_invariants(rows, seed) -> None:
 def test_a_gallery_that_is_not_single_shot(gallery) -> None:
     with pytest.raises(BenchError, match=r"one image of each probe's person; not so for \[4\]"):
         curve(np.zeros((5, len(gallery))), PEOPLE, gallery)
+
+
+# Row: probe, column: gallery image; two images of each of five people, side by side; by eye, the nearest of each.
+SHOTS = np.repeat(PEOPLE, 2)
+TWO_SHOTS = [
+    [5, 1, 2, 9, 3, 9, 9, 4, 6, 5],  # 1 2 3 4 5: rank 1
+    [1, 8, 2, 3, 3, 3, 4, 4, 5, 5],  # 1 2 3 4 5: rank 2
+    [1, 9, 9, 2, 9, 3, 9, 4, 5, 9],  # 1 2 3 4 5: rank 3
+    [2, 9, 9, 9, 9, 9, 9, 1, 9, 9],  # 2 9 9 1 9: rank 1
+    [0, 0, 0, 0, 0, 0, 0, 0, 1, 0],  # 0 0 0 0 0: rank 1 to 5
+]
+
+
+def test_the_nearest_of_a_persons_images_by_eye() -> None:
+    nearest, people = cmc.nearest_shots(np.array(TWO_SHOTS, float), SHOTS)
+    assert people.tolist() == PEOPLE.tolist()
+    assert nearest.tolist() == [[1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [2, 9, 9, 1, 9], [0] * 5]
+    score = cmc.Trial(PEOPLE, SHOTS, [np.arange(10)]).score(np.array(TWO_SHOTS, float))
+    np.testing.assert_allclose(score.cmc, [2.2 / 5, 3.4 / 5, 4.6 / 5, 4.8 / 5, 1])
+    assert score.probe_ranks.tolist() == [1, 2, 3, 1, 3]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1))
+def test_nearest_images_equal_a_plain_loop(seed) -> None:
+    rng = np.random.default_rng(seed)
+    gallery = np.sort(rng.integers(0, 6, 12))
+    distances = rng.integers(0, 9, (4, 12)).astype(float)
+    nearest, people = cmc.nearest_shots(distances, gallery)
+    assert people.tolist() == sorted(set(gallery.tolist()))
+    for p, row in enumerate(distances):
+        for person, found in zip(people, nearest[p], strict=True):
+            assert found == min(d for d, g in zip(row, gallery, strict=True) if g == person)

@@ -52,7 +52,7 @@ def test_dataset_says_how_to_get_it(name: str) -> None:
     assert dataset_spec(name).text == name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "bench").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_bench_knows_no_method_or_dataset_by_name(path: Path) -> None:
     names = {p.name for p in registry().plugins if p.kind != "frontend"}
     strings = {n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)}

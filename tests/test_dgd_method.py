@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bench.engine.cache import Cache
-from bench.engine.cell import View
 from bench.engine.data import load
+from bench.engine.view import build_view
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
@@ -24,8 +24,16 @@ SMALL = "synthetic[identities=8]"
 @pytest.fixture(scope="module")
 def given(tmp_path_factory) -> Train:
     cache = Cache(tmp_path_factory.mktemp("cache"))
-    view = View(load(dataset_spec(SMALL), None, 0, cache), method_spec("bicubic+dgd"), cache, 0, 0)
-    view.fit_frontend(ANCHORS[0], np.arange(8))
+    data = load(dataset_spec(SMALL), None, 0, cache)
+    view = build_view(
+        data,
+        method_spec("bicubic+dgd"),
+        cache,
+        0,
+        0,
+        np.arange(8),
+        ratios=(ANCHORS[0],),
+    )
     sides = (view.images(side, ANCHORS[0], np.arange(8)) for side in ("gallery", "probe"))
     return Train(*sides, None, ANCHORS[0], 3, "smoke", "cpu")
 

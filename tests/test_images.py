@@ -1,6 +1,8 @@
 """What a method sees of images: selections, features and inner products, against plain numpy; and the cache."""
 
+import sys
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -85,6 +87,58 @@ class TestSelections:
         assert len(empty) == 1
         assert empty.features(MeanColour()).shape == (1, 6)
         assert select(two[0], []).gram(empty, MeanColour()).shape == (0, 1)
+
+    @pytest.mark.parametrize(
+        "rows", [[4, 0, 3, 3], [], [1, 2, 3], slice(1, 4), [True, False, True, True, False]], ids=str
+    )
+    def test_rows_of_a_selection(self, two, rows) -> None:
+        whole = (select(two[0], [1, 2]) + select(two[1], [6, 0, 3])).select([4, 1, 0, 2, 3])
+        some = whole.select(rows)
+        kept = np.arange(5)[rows]
+        for name in ("identity", "camera", "area"):
+            assert getattr(some, name).tolist() == getattr(whole, name)[kept].tolist()
+        assert np.array_equal(some.array(), whole.array()[kept])
+        assert [i.tobytes() for i in some.native] == [whole.native[int(i)].tobytes() for i in kept]
+        np.testing.assert_array_equal(some.features(MeanColour()), whole.features(MeanColour())[kept])
+        gram = whole.gram(whole, MeanColour())
+        np.testing.assert_allclose(some.gram(whole, MeanColour()), gram[kept], rtol=1e-12)
+        np.testing.assert_allclose(whole.gram(some, MeanColour()), gram[:, kept], rtol=1e-12)
+        twice = some + whole
+        assert np.array_equal(twice.array(), np.concatenate([some.array(), whole.array()]))
+        assert twice.identity.tolist() == [*some.identity, *whole.identity]
+
+    def test_native_images_are_a_sequence(self, two) -> None:
+        native = (select(two[0], [3, 0]) + select(two[1], [1])).native
+        assert np.array_equal(native[-1], pixels(7, 2)[1])
+        assert [i.tobytes() for i in native[1:]] == [i.tobytes() for i in (native[1], native[2])]
+        with pytest.raises(IndexError):
+            native[3]
+
+    def test_images_without_labels_say_why(self, two) -> None:
+        labelled = select(two[0], [3, 0])
+        nameless = replace(labelled, _identity=None)
+        for images in (nameless, nameless.select([0]), nameless + labelled):
+            with pytest.raises(BenchError, match="have no identity"):
+                _ = images.identity
+
+
+class TestKeys:
+    def test_an_extractors_version_and_its_parts_name_its_results(self, monkeypatch) -> None:
+        class Around(MeanColour):
+            def __init__(self, inner) -> None:
+                super().__init__()
+                self.inner = inner
+
+        def key() -> str:
+            return module.extractor_key(Around(MeanColour()))
+
+        names = [key()]
+        monkeypatch.setattr(MeanColour, "version", 2, raising=False)
+        names.append(key())
+        monkeypatch.setattr(sys.modules[__name__], "PART", ("toy", 1), raising=False)
+        names.append(key())
+        assert len(set(names)) == 3
+        assert module.extractor_key(MeanColour()) != module.extractor_key(MeanColour(2.0))
 
 
 class TestFeatures:

@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from bench.engine.cache import Cache
-from bench.engine.cell import View
 from bench.engine.data import load
+from bench.engine.view import View, build_view
 from bench.learning.training import Compute
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol import scoring as cmc
@@ -35,9 +35,8 @@ def test_rank_one_in_bfloat16_is_within_a_point_of_float32(data_root: Path, tmp_
     network = DGD().eval()
     load_dgd(network, file)
     data = load(dataset_spec("viper"), data_root, 0, Cache(tmp_path))
-    view = View(data, method_spec("dgd"), Cache(tmp_path), 0, 0)
     people = data.split(0, 0).test
-    view.fit_frontend(None, people)
+    view = build_view(data, method_spec("dgd"), Cache(tmp_path), 0, 0, people, ratios=(None,))
     assert len(people) == PEOPLE
     full, half = (rank_one(network, view, people, Compute("cpu", p, True)) for p in ("float32", "bfloat16"))
     assert full > 10 / PEOPLE, "far above chance"

@@ -176,3 +176,23 @@ def test_folds_partition_the_training_people_and_touch_no_other(people, n, split
         assert not set(train) & set(held_out)
         assert set(train) | set(held_out) == people
         assert abs(len(held_out) - len(people) / n) < 1
+
+
+class TestGalleryShots:
+    IDENTITY = np.array([4, 4, 4, 4, 7, 7, 1])
+
+    @pytest.mark.parametrize("shots", [2, 3, 4])
+    def test_so_many_images_a_person_or_all(self, shots) -> None:
+        for rows in gallery_draws(self.IDENTITY, 30, 0, 0, shots):
+            assert len(set(rows)) == len(rows)
+            assert self.IDENTITY[rows].tolist() == [1, *[4] * min(shots, 4), *[7] * min(shots, 2)]
+
+    def test_every_image_is_drawn_alike(self) -> None:
+        drawn = np.concatenate(gallery_draws(self.IDENTITY, 2000, 0, 0, 2))
+        counts = np.bincount(drawn, minlength=7)
+        assert counts[4:].tolist() == [2000] * 3
+        assert abs(counts[:4] - 1000).max() < 5 * np.sqrt(500)
+
+    @pytest.mark.parametrize(("shots", "draws"), [(1, 100), (3, 100), (4, 1), (9, 1)])
+    def test_auto_draws_once_where_there_is_no_choice(self, shots, draws) -> None:
+        assert len(gallery_draws(self.IDENTITY, "auto", 0, 0, shots)) == draws

@@ -21,7 +21,6 @@ from bench.engine.identity import part_version, uses
 from bench.files import release
 from bench.plugin.base import FrontEnd, Size, Upscaling
 from bench.plugin.spec import MethodSpec
-from bench.protocol.fusion import ANCHORS
 from bench.protocol.images import CHUNK, Images, NativeImages, Source, digest
 from bench.protocol.resize import resize_all, shrink
 from bench.protocol.splits import training_rows
@@ -232,7 +231,7 @@ def own_side(side: str) -> str:
 
 
 def source_rows(data: Data, side: str) -> np.ndarray:
-    """A side's rows in the order in which its sources hold them: seeded by the data, since rows come person by person."""
+    """A side's rows in the order in which its sources hold them, a seeded one: in the data set people stand together."""
     rows = np.flatnonzero(data.probe == (side == "probe"))
     return rows[order_of(len(rows), data.sha256, side)]
 

@@ -39,8 +39,8 @@ class DatasetOptions:
 
     split_file: CSV ``split,identity,part`` (part: train or test) in place of the seeded random halves.
     ratio_file: CSV ``identity,camera,ratio`` in place of the seeded balanced thirds.
-    gallery_shots: gallery images drawn of each person, all of a person's where there are fewer; a probe's distance to the
-    person is that to the nearest of them.
+    gallery_shots: gallery images drawn of each person, all where there are fewer; a probe's distance to the person is
+    that to the nearest of them.
     gallery_draws: random galleries averaged over; ``auto``: 1 where every test person has no more gallery images than
     `gallery_shots`, else 100.
     images_per_view: at most so many training images per person and camera, a seeded choice; all where it is not given.

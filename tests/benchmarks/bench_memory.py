@@ -21,9 +21,9 @@ from joblib import Parallel, delayed
 from PIL import Image
 
 from bench.engine.cache import Cache
-from bench.engine.cell import View
 from bench.engine.data import Data, load
 from bench.engine.provenance import environment
+from bench.engine.view import View, build_view
 from bench.plugin.base import Dataset, Method, Photo
 from bench.plugin.registry import Plugin, registry
 from bench.plugin.spec import DatasetSpec, MethodSpec
@@ -65,14 +65,13 @@ def write(folder: Path, images: int) -> None:
 
 def view(data: Data, cache: Cache) -> View:
     plugin = Plugin("look", "method", HERE, "Look", "", "", {})
-    found = View(data, MethodSpec("bicubic+look", plugin, {}, registry().get("frontend", "bicubic"), {}), cache, 0, 0)
-    found.fit_frontend(None, np.empty(0, np.int64))
-    return found
+    spec = MethodSpec("bicubic+look", plugin, {}, registry().get("frontend", "bicubic"), {})
+    return build_view(data, spec, cache, 0, 0, np.empty(0, np.int64), ratios=(None,))
 
 
 def look(data: Data, cache: Cache, images: int, finished: Path, jobs: int) -> int:
     """Sum of the pixels of so many images of each side; kept in view until every worker has seen all."""
-    sources = [view(data, cache).source(side, None).array[:images] for side in ("gallery", "probe")]
+    sources = [view(data, cache).sources[side, None].array[:images] for side in ("gallery", "probe")]
     total = sum(int(array[i : i + 1000].sum()) for array in sources for i in range(0, len(array), 1000))
     mark = finished / str(os.getpid())
     mark.touch()
@@ -143,7 +142,7 @@ def main() -> None:
             data = load(DatasetSpec("many", plugin, {}), folder, 0, cache)
         with watched("resize both sides"):
             for side in ("gallery", "probe"):
-                view(data, cache).source(side, None).array.shape  # noqa: B018  # made when asked for
+                view(data, cache).sources[side, None].array.shape  # noqa: B018  # made when asked for
         for what, images in (("no image", 0), ("every image", options.images)):
             finished = folder / what
             finished.mkdir()

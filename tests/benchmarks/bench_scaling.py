@@ -17,9 +17,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench.engine.cache import Cache, cache_folder
-from bench.engine.cell import View
 from bench.engine.data import load
 from bench.engine.provenance import environment, peak_memory, reset_peak_memory
+from bench.engine.view import build_view
 from bench.plugin.spec import dataset_spec, method_spec
 from methods.nfst import bandwidth, fit_nfst, rbf
 from methods.xqda import fit_xqda
@@ -33,9 +33,8 @@ def real_rows(per_view: int, root: Path) -> Rows:
     """Gram matrix of the training rows, gallery rows first, and the labels of both sides."""
     cache, spec = Cache(cache_folder()), method_spec("bilinear+xqda")
     data = load(dataset_spec(f"mlr_cuhk03[images_per_view={per_view},pairs=1]"), root, 0, cache)
-    view = View(data, spec, cache, 0, 0)
-    view.fit_frontend(None, np.empty(0, np.int64))
     train = data.split(0, 0).train
+    view = build_view(data, spec, cache, 0, 0, train, ratios=(None,))
     gallery, probe = (view.images(side, None, train, train=True) for side in ("gallery", "probe"))
     rows = gallery + probe
     return rows.gram(rows, spec.build().extractors()[0]), gallery.identity, probe.identity

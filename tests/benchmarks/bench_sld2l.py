@@ -72,9 +72,9 @@ def fit(size: int, folder: Path) -> None:
 def draw(size: int, folder: Path) -> None:
     (lomo,) = SLD2L().extractors()
     for side in ("gallery", "probe"):
-        for source, _ in images(side, size // 2, Cache(folder)).parts:
-            for extractor in [lomo, *(AtScale(lomo, ratio, restored=True) for ratio in RATIOS if side == "gallery")]:
-                source.features(extractor)
+        drawn = images(side, size // 2, Cache(folder))
+        for extractor in [lomo, *(AtScale(lomo, ratio, restored=True) for ratio in RATIOS if side == "gallery")]:
+            drawn.features(extractor)
 
 
 def measure(size: int) -> float:

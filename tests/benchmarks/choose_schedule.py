@@ -21,10 +21,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from bench.engine.cache import Cache, cache_folder
-from bench.engine.cell import Means, View, fit_and_match, test_side
+from bench.engine.cell import make_trial
 from bench.engine.data import Data, load
+from bench.engine.matching import fit_and_match
 from bench.engine.provenance import machine
 from bench.engine.run import code_of, initial_weights
+from bench.engine.view import Setup, build_view
 from bench.learning.weights import weights_folder
 from bench.plugin.spec import DatasetSpec, dataset_spec, method_spec
 from bench.protocol.images import digest
@@ -80,15 +82,15 @@ def measure(
     finished = workspace and workspace / "result.json"
     if finished and finished.exists():
         return json.loads(finished.read_text())
-    means = Means(options.profile, "cpu", weights, initial, workspace and workspace / "checkpoints")
-    view = View(data, spec, Cache(cache_folder()), 0, options.split, means)
+    setup = Setup(options.profile, "cpu", weights, initial, workspace and workspace / "checkpoints")
+    cache = Cache(cache_folder())
     start = time.perf_counter()
     with threadpool_limits(1, user_api="blas"):
-        view.fit_frontend(options.ratio, train)
-        distances, _ = fit_and_match(view, options.ratio, train, held_out, 1, {})
+        view = build_view(data, spec, cache, 0, options.split, train, setup, (options.ratio,))
+        model = fit_and_match(view, options.ratio, train, held_out, 1)
     seconds = time.perf_counter() - start
-    score = test_side(view, held_out, "auto").score(distances)
-    result = [*(percent_at(score["cmc"], k) for k in (1, 5, 10, 20)), 100 * score["map"], seconds]
+    score = make_trial(view, held_out).score(model.distances)
+    result = [*(percent_at(score.cmc, k) for k in (1, 5, 10, 20)), 100 * score.mean_ap, seconds]
     if finished:
         finished.parent.mkdir(parents=True, exist_ok=True)
         finished.write_text(json.dumps(result))
