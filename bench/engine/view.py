@@ -231,7 +231,7 @@ def own_side(side: str) -> str:
 
 
 def source_rows(data: Data, side: str) -> np.ndarray:
-    """A side's rows in the order in which its sources hold them, a seeded one: in the data set people stand together."""
+    """A side's rows in the seeded order that its sources hold them in: in the data set people stand together."""
     rows = np.flatnonzero(data.probe == (side == "probe"))
     return rows[order_of(len(rows), data.sha256, side)]
 
@@ -248,7 +248,7 @@ def twins(data: Data) -> np.ndarray:
     found = np.empty(len(data.images), np.int64)
     for row, image in enumerate(data.images):
         sha = hashlib.sha256(repr((bool(data.probe[row]), str(data.camera[row]), image.shape)).encode())
-        sha.update(np.ascontiguousarray(image))
+        sha.update(image.tobytes())
         found[row] = seen.setdefault(sha.digest(), row)
     release(data.images.flat)
     return found
