@@ -1,18 +1,23 @@
 """One contract test over every registered plug-in."""
 
 import ast
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.engine.contract import check_method
+from bench.engine import contract
+from bench.engine.cache import Cache
+from bench.engine.contract import check_method, check_spec
 from bench.plugin.base import Dataset, FrontEnd, Method, Upscaling
 from bench.plugin.registry import registry
 from bench.plugin.spec import dataset_spec, method_names
+from tests.toys import spec
 
 KINDS = {"dataset": Dataset, "frontend": FrontEnd, "method": Method}
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,3 +71,64 @@ def test_our_datasets_package_wins_over_an_installed_one(tmp_path: Path) -> None
     code = f"import sys; sys.path.append({str(tmp_path)!r}); {script}"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "datasets.viper.VIPeR" in found.stdout
+
+
+class Broken(Method):
+    """Breaks a clause, by name."""
+
+    name = "broken"
+    input_size = (8, 4)
+
+    def __init__(self, how: str = "") -> None:
+        self.how = how
+
+    def fit(self, train) -> Method:
+        if self.how == "exit":
+            sys.exit(0)
+        return type(self)(self.how) if self.how == "another" else self
+
+    def distances(self, probe, gallery) -> np.ndarray:
+        if self.how == "raise":
+            raise ValueError("no such image")
+        if self.how == "random":
+            return np.random.default_rng().random((len(probe), len(gallery)))
+        d = np.abs(probe.array().mean(axis=(1, 2, 3))[:, None] - gallery.array().mean(axis=(1, 2, 3)))
+        return d[:, :-1] if self.how == "shape" else d
+
+
+def problems(how: str) -> list[str]:
+    return [problem for _, problem in check_spec(spec(Broken, parameters={"how": how})) if problem]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("exit", "SystemExit: 0"),
+        ("another", "fit must return self"),
+        ("raise", "ValueError: no such image"),
+        ("shape", "shape (12, 11)"),
+    ],
+)
+def test_what_is_wrong_is_said_once_with_file_and_line(how: str, said: str) -> None:
+    (problem,) = problems(how)
+    assert said in problem
+    assert re.fullmatch(r".* \(tests/test_contract\.py, line \d+\)", problem)
+
+
+def test_random_distances_break_the_contract() -> None:
+    assert any("two fits with one seed" in problem for problem in problems("random"))
+
+
+def test_a_pass_is_remembered_until_the_method_changes(tmp_path, monkeypatch) -> None:
+    cache, good, bad = Cache(tmp_path), spec(Broken), spec(Broken, parameters={"how": "shape"})
+    assert not contract.passed(good, cache)
+    assert contract.ensure(good, cache) == []
+    assert contract.passed(good, cache)
+    monkeypatch.setattr(contract, "check_spec", lambda spec: iter([("a clause", "broken")]))
+    assert contract.ensure(good, cache) == [], "not checked again"
+    changed = replace(good, method=replace(good.method, attributes={**good.method.attributes, "version": 2}))
+    for other in (changed, replace(bad, text="plain+broken[how=shape]")):
+        assert contract.ensure(other, cache) == ["broken"]
+        assert not contract.passed(other, cache)
+    monkeypatch.setattr(contract, "PART", ("contract", 0))
+    assert not contract.passed(good, cache), "it passed the contract in another form"

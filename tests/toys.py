@@ -1,5 +1,6 @@
 """Specs of plug-in classes that a test defines itself, as the registry and the grammar would make them."""
 
+import inspect
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,8 @@ class Plain(FrontEnd):
 def plugin(kind: str, cls: type) -> Plugin:
     literal = bool | str | int | tuple
     attributes = {k: v for base in reversed(cls.__mro__) for k, v in vars(base).items() if isinstance(v, literal)}
-    return Plugin(cls.name, kind, cls.__module__, cls.__name__, "", "", attributes)
+    defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+    return Plugin(cls.name, kind, cls.__module__, cls.__name__, "", "", attributes, defaults)
 
 
 def spec(

@@ -5,54 +5,19 @@ Formats by suffix: ``.safetensors``, Matlab's ``.mat`` up to version 7.2, and ``
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import BenchError, DataError, listing
+from bench.errors import BenchError, DataError
 from bench.files import write_atomically
+from bench.plugin.weights import find_weights as find_weights
+from bench.plugin.weights import weights_folder as weights_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-VARIABLE = "BENCH_WEIGHTS"
-
-
-def weights_folder(given: Path | None = None) -> Path | None:
-    """The folder of weights: `given`, else the environment variable ``BENCH_WEIGHTS``, else None.
-
-    DataError when it is not a folder.
-    """
-    chosen = given or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
-    if chosen is not None and not chosen.is_dir():
-        source = "the weights folder" if given else f"{VARIABLE},"
-        raise DataError(f"{source} {chosen} is not a folder; name the folder that holds the weights files")
-    return chosen
-
-
-def find_weights(name: str, given: Path | None = None) -> Path | None:
-    """The file of that name (``x2.mat``, ``srcnn/x2.mat``) at any depth below `weights_folder`.
-
-    Where there is none, one in another format that can be read (``x2.safetensors``) serves.  None when there is no
-    weights folder or no such file below it; DataError when there are several.
-    """
-    folder = weights_folder(given)
-    if folder is None:
-        return None
-    if (folder / name).is_file():
-        return folder / name
-    names = [name, *(str(Path(name).with_suffix(suffix)) for suffix in READERS if suffix != Path(name).suffix)]
-    found: list[Path] = []
-    for wanted in names:
-        found += sorted(path for path in folder.rglob(Path(wanted).name) if path.is_file() and path.match(wanted))
-        if found:
-            break
-    if len(found) > 1:
-        raise DataError(f"several files are called {name}: {listing([str(p) for p in found])}; keep one of them")
-    return found[0] if found else None
 
 
 def sha256(path: Path) -> str:
