@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError, DataError, listing
 from bench.files import write_atomically
 from bench.plugin.weights import find_weights as find_weights
 from bench.plugin.weights import weights_folder as weights_folder
