@@ -11,6 +11,7 @@ from scipy.io import savemat
 
 from bench.errors import BenchError, DataError
 from bench.learning.weights import (
+    READERS,
     find_weights,
     load_weights,
     read_weights,
@@ -18,6 +19,7 @@ from bench.learning.weights import (
     sha256,
     weights_folder,
 )
+from bench.plugin.weights import SUFFIXES
 
 
 def module():
@@ -172,3 +174,7 @@ def test_a_file_is_found_by_name_below_the_weights_folder(tmp_path, monkeypatch)
     with pytest.raises(DataError, match=r"BENCH_WEIGHTS, .*none is not a folder"):
         find_weights("x2.mat")
     assert find_weights("x2.mat", tmp_path) == tmp_path / "srcnn" / "x2.mat"
+
+
+def test_what_is_found_can_be_read() -> None:
+    assert tuple(READERS) == SUFFIXES
