@@ -1,10 +1,13 @@
-"""Writing files so that none is ever seen half."""
+"""Writing files so that none is ever seen half, and giving back the memory of those that are mapped."""
 
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 
 @contextmanager
@@ -23,3 +26,12 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def release(array: np.ndarray) -> None:
+    """Give the memory of a read-only memory map back to the system; who reads it again reads the file again."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.engine.cache import Cache, let_go
+from bench.engine.cache import Cache
 from bench.errors import BenchError
+from bench.files import release
 from bench.protocol import images as module
 from bench.protocol.images import Images, Source, inner_products, share
 
@@ -186,12 +187,12 @@ class TestMemory:
         assert [p.suffix for p in cache.folder.rglob("*.*")] in ([], [".lock"])
         assert cache.rows("key", lambda: [np.ones(2)]).tolist() == [1, 1]
 
-    def test_images_of_a_source_are_a_map_that_can_be_let_go(self, two) -> None:
+    def test_images_of_a_source_are_a_map_that_can_be_release(self, two) -> None:
         array = two[0].array
         assert isinstance(array, np.memmap)
-        let_go(array[2:])
+        release(array[2:])
         assert np.array_equal(array, pixels(11, 1))
-        let_go(np.ones(3))
+        release(np.ones(3))
 
     def test_letting_go_gives_memory_back(self, cache) -> None:
         if not Path("/proc/self/smaps").exists():
@@ -199,7 +200,7 @@ class TestMemory:
         array = cache.rows("key", lambda: [np.ones((64, 2**16), np.uint8)])
         array.sum()
         before = resident(cache.path("key"))
-        let_go(array)
+        release(array)
         assert (before, resident(cache.path("key"))) == (4096, 0)
         assert array.sum() == 2**22
 

@@ -6,7 +6,6 @@ produced them.  It may be deleted at any time.
 
 import hashlib
 import io
-import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -121,12 +120,3 @@ def header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(head, description)
     return head.getvalue()
-
-
-def let_go(array: np.ndarray) -> None:
-    """Give the memory of a read-only memory map back to the system; whoever looks at it again reads the file again."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from bench.engine.cache import Cache, cache_folder, let_go
-from bench.engine.provenance import code_hash
+from bench.engine.cache import Cache, cache_folder
 from bench.errors import DataError, listing
+from bench.files import release
 from bench.plugin.base import Dataset, Photo
 from bench.plugin.spec import DatasetSpec
 from bench.protocol.images import Packed, pack, unpack
@@ -85,12 +85,11 @@ def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
         f"{files}|{probe.tolist()}|{[str(r) for r in ratios]}{protocol if distractors or splits else ''}".encode()
     ).hexdigest()
 
-    code = code_hash((__name__,))
-    flat = cache.rows(f"pixels|{files}|{code}", lambda: pack(decode_all(photos, dataset.name)))
+    flat = cache.rows(f"pixels|{files}|{PART}", lambda: pack(decode_all(photos, dataset.name)))
     images = unpack(flat, len(photos))
     if ratios:
-        low = cache.rows(f"pixels|{sha256}|{code}", lambda: pack(simulate(images, probe, ratios)))
-        let_go(flat)
+        low = cache.rows(f"pixels|{sha256}|{PART}", lambda: pack(simulate(images, probe, ratios)))
+        release(flat)
         images = unpack(low, len(photos))
     camera = np.array([photo.camera for photo in photos])
     return Data(spec, images, identity, identities, camera, probe, sha256, tuple(distractors), splits)

@@ -49,17 +49,20 @@ class Dataset(BaseEstimator):
 
     low_resolution: ``"simulated"``: the harness shrinks every probe-side image by 1/2, 1/3 or 1/4;
     ``"genuine"``: probe-side images are of low resolution as they are; None: full resolution on both sides.
+    version: raised whenever what `read` yields changes; uses: the parts (``PART`` lines) that it is built of.
     """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
+    uses: ClassVar[tuple[str, ...]] = ()
     low_resolution: ClassVar[Literal["simulated", "genuine"] | None] = None
     probe_camera: ClassVar[str | None] = None
     folder: ClassVar[str | None] = None
     """Folder below the data root; None for a data set that needs no files."""
     obtain: ClassVar[str] = ""
-    """Where the set is to be had, for the message that says it is missing."""
+    """Where to get the set, for the message that says it is missing."""
     terms: ClassVar[str] = ""
-    """Under which terms it is to be had; for `doctor`."""
+    """Under which terms it is given; for `doctor`."""
     cameras: ClassVar[int | None] = None
     """How many cameras its images are labelled with, officially; for `doctor`."""
     expected: ClassVar[dict[str, int]] = {}
@@ -132,13 +135,16 @@ class Pretraining:
 class Trained(BaseEstimator):
     """What front-ends and methods say of their training.  One that trains nothing leaves all of it as it is.
 
+    version: raised whenever its numbers change; uses: the parts (``PART`` lines) that it is built of.
     profiles: True when the training schedule (`Train.profile`) matters.
 
     Fitted, it may have ``initialisation_``, a text that names what the training started from, and ``curves_``, a
-    dictionary of plain lists and dictionaries: both are stored with the result, for each anchor.
+    dictionary of lists and dictionaries of finite numbers: both are stored with the result, for each anchor.
     """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
+    uses: ClassVar[tuple[str, ...]] = ()
     profiles: ClassVar[bool] = False
 
     def files(self, profile: str) -> tuple[str, ...]:
@@ -236,6 +242,8 @@ class Method(Trained):
     ``"own"``: the method deals with resolution itself and is run by its bare name.
     anchored: False when one model serves every resolution, so that there is nothing to fuse.
     ratio_dependent: True when models of different anchors differ even on the same images.
+    transductive: True when a probe's distances depend on the other probes or on the whole gallery (re-ranking,
+    whitening on test images); allowed, and said below every table.
     note: what a reader of a table must know of this method, printed below every table that shows it.
     """
 
@@ -243,6 +251,7 @@ class Method(Trained):
     scales: ClassVar[Literal["front-end", "own"]] = "front-end"
     anchored: ClassVar[bool] = True
     ratio_dependent: ClassVar[bool] = False
+    transductive: ClassVar[bool] = False
     note: ClassVar[str] = ""
 
     def sigma_rule(self, profile: str) -> SigmaRule:
@@ -254,9 +263,12 @@ class Method(Trained):
         return ()
 
     def fit(self, train: Train) -> "Method":
-        """Fit on training people; returns self."""
-        raise TypeError(f"method {self.name!r} has no fit(self, train) method")
+        """Fit on training people; returns self.  A method that learns nothing leaves it as it is."""
+        return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        """Distances of every probe to every gallery image, (n_probe, n_gallery), smaller = more alike, all finite."""
+        """Distances of every probe to every gallery image, (n_probe, n_gallery), smaller = more alike, all finite.
+
+        Both sides come in orders of their own and without identities; cameras, native images and sizes are there.
+        """
         raise TypeError(f"method {self.name!r} has no distances(self, probe, gallery) method")

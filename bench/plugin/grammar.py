@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Le
 
 from bench.errors import UsageError
 from bench.protocol.fusion import ANCHORS
@@ -23,13 +23,13 @@ class MethodOptions:
 
     anchors: anchor ratios joined by ``+``, a subset of 1/2+1/3+1/4.
     synthetic_lr: add F_i(SYN_i), the shrunk and up-scaled gallery images, to a method's gallery-view training images.
-    sigma: the fusion's scale, ``auto`` for cross-validation on training identities.
+    sigma: the fusion's scale, 0.001 to 1000, ``auto`` for cross-validation on training identities.
     normalise: divide each anchor's distances by their mean before fusing.
     """
 
     anchors: str = "1/2+1/3+1/4"
     synthetic_lr: bool = False
-    sigma: Annotated[float, Gt(0)] | Literal["auto"] = "auto"
+    sigma: Annotated[float, Ge(1e-3), Le(1e3)] | Literal["auto"] = "auto"
     normalise: bool = False
 
 
@@ -39,6 +39,8 @@ class DatasetOptions:
 
     split_file: CSV ``split,identity,part`` (part: train or test) in place of the seeded random halves.
     ratio_file: CSV ``identity,camera,ratio`` in place of the seeded balanced thirds.
+    gallery_shots: gallery images drawn of each person, all of a person's where there are fewer; a probe's distance to the
+    person is that to the nearest of them.
     gallery_draws: random galleries averaged over; ``auto``: 1 where every test person has no more gallery images than
     `gallery_shots`, else 100.
     images_per_view: at most so many training images per person and camera, a seeded choice; all where it is not given.
@@ -46,6 +48,7 @@ class DatasetOptions:
 
     split_file: Path | None = None
     ratio_file: Path | None = None
+    gallery_shots: Annotated[int, Ge(1)] = 1
     gallery_draws: Annotated[int, Ge(1)] | Literal["auto"] = "auto"
     images_per_view: Annotated[int, Ge(1)] | None = None
 

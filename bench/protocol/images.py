@@ -1,4 +1,4 @@
-"""What a method sees of a data set: selections of images, their features and inner products.
+"""What a method sees of a data set: selections of images, their features and inner products, no row numbers.
 
 A `Source` is one side of a data set as one front-end shows it at one size; an `Images` is a selection of rows of one or
 more sources.  Features and Gram matrices are computed per source, over all its images, and kept in the cache: they do
@@ -6,6 +6,7 @@ not depend on the split, so all splits and methods share them.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from joblib import Parallel, delayed
 
-from bench.engine.cache import Cache, let_go
-from bench.engine.provenance import code_hash
+from bench.errors import BenchError
+from bench.files import release
 
 CHUNK = 64
 TILE = 512
@@ -32,9 +33,24 @@ class Extractor(Protocol):
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
 
+class ArrayCache(Protocol):
+    """Where arrays are kept by key, each made once."""
+
+    def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray: ...
+
+    def rows(self, key: str, blocks: Callable[[], Iterable[np.ndarray]]) -> np.ndarray: ...
+
+
 def extractor_key(extractor: Extractor) -> str:
-    """What names an extractor's results: class, parameters and the code that defines it."""
-    return f"{extractor!r}|{code_hash((type(extractor).__module__,))}"
+    """What names an extractor's results: its parameters, its version, and the versions of what it is built of."""
+    return f"{extractor!r}|{versions(extractor)}"
+
+
+def versions(extractor: object) -> list[object]:
+    """Class attribute `version` (1 where there is none) and the module's part, and those of callable parameters."""
+    part = getattr(sys.modules.get(type(extractor).__module__), "PART", None)
+    inner = [versions(value) for value in getattr(extractor, "__dict__", {}).values() if callable(value)]
+    return [getattr(extractor, "version", 1), part, *inner]
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class Source:
 
     key: str
     make: Callable[[], Iterable[np.ndarray]]
-    cache: Cache
+    cache: ArrayCache
 
     @cached_property
     def array(self) -> np.ndarray:
@@ -63,7 +79,7 @@ class Source:
                 yield from parallel(delayed(extractor)(chunk) for chunk in chunks)
             else:
                 yield from map(extractor, chunks)
-            let_go(self.array)
+            release(self.array)
 
         return self.cache.rows(f"features|{self.key}|{extractor_key(extractor)}", compute)
 
@@ -105,45 +121,108 @@ def tile_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a.astype(np.float64) @ b.astype(np.float64).T
 
 
-@dataclass(frozen=True)
-class Images:
-    """n labelled images.
+class NativeImages(Sequence[np.ndarray]):
+    """Images at their native sizes, uint8 RGB, each read when it is asked for.
 
-    identity: (n,) int64.  camera: (n,) str.  area: (n,) float64, native size in pixels, before any resizing.
-    native: the images at their native sizes, uint8 RGB.
+    Every image is a copy: where one lies in memory tells nothing of the data set's order.
     """
 
-    parts: tuple[tuple[Source, np.ndarray], ...]
-    identity: np.ndarray
+    def __init__(self, count: int, read: Callable[[int], np.ndarray]) -> None:
+        self._count, self._read = count, read
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int or slice, like any sequence
+        if isinstance(index, slice):
+            return [self._read(i) for i in range(*index.indices(self._count))]
+        return self._read(range(self._count)[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """n images, with labels where they are of training people.
+
+    identity: (n,) int64; BenchError where the images are to be matched.  camera: (n,) str.  area: (n,) float64, native
+    size in pixels, before any resizing.  native: the images at their native sizes, uint8 RGB.
+    """
+
+    _parts: tuple[tuple[Source, np.ndarray], ...] = field(repr=False)
+    _identity: np.ndarray | None = field(repr=False)
     camera: np.ndarray
     area: np.ndarray
     native: Sequence[np.ndarray] = field(repr=False)
+    _order: np.ndarray | None = field(default=None, repr=False)
+    """Where each image stands among the parts, one after the other; None where they stand in that order."""
+
+    @property
+    def identity(self) -> np.ndarray:
+        if self._identity is None:
+            raise BenchError(
+                "images that are to be matched have no identity: who they show is what a method must find out;"
+                " labels are for fit, on training people"
+            )
+        return self._identity
 
     def __len__(self) -> int:
-        return len(self.identity)
+        return len(self.area)
 
     def __add__(self, other: "Images") -> "Images":
+        split, first, second = len(self), self.native, other.native
+        labels = (self._identity, other._identity)
+        order = None
+        if self._order is not None or other._order is not None:
+            order = np.concatenate([positions(self), positions(other) + split])
         return Images(
-            self.parts + other.parts,
-            np.concatenate([self.identity, other.identity]),
+            self._parts + other._parts,
+            None if labels[0] is None or labels[1] is None else np.concatenate([labels[0], labels[1]]),
             np.concatenate([self.camera, other.camera]),
             np.concatenate([self.area, other.area]),
-            [*self.native, *other.native],
+            NativeImages(split + len(other), lambda i: first[i] if i < split else second[i - split]),
+            order,
+        )
+
+    def select(self, rows: np.ndarray | Sequence[int] | slice) -> "Images":
+        """Some of these images, in the order asked for.  rows: integers, a slice, or (n,) bool."""
+        rows = np.arange(len(self))[rows]
+        chosen, native = positions(self)[rows], self.native
+        starts = np.cumsum([0, *(len(part) for _, part in self._parts)])
+        part_of = np.searchsorted(starts, chosen, side="right") - 1
+        parts = tuple(
+            (source, part[chosen[part_of == i] - starts[i]]) for i, (source, part) in enumerate(self._parts)
+        )
+        order = np.empty(len(rows), np.int64)
+        order[np.argsort(part_of, kind="stable")] = np.arange(len(rows))
+        in_order = np.array_equal(order, np.arange(len(rows)))
+        return Images(
+            parts,
+            None if self._identity is None else self._identity[rows],
+            self.camera[rows],
+            self.area[rows],
+            NativeImages(len(rows), lambda i: native[int(rows[i])]),
+            None if in_order else order,
         )
 
     def array(self) -> np.ndarray:
         """(n, h, w, 3) uint8 RGB at the method's input size."""
-        return np.concatenate([source.array[rows] for source, rows in self.parts])
+        return self._ordered(np.concatenate([source.array[rows] for source, rows in self._parts]))
 
     def features(self, extractor: Extractor) -> np.ndarray:
         """(n, d) float32."""
-        return np.concatenate([source.features(extractor)[rows] for source, rows in self.parts])
+        return self._ordered(np.concatenate([source.features(extractor)[rows] for source, rows in self._parts]))
 
     def gram(self, other: "Images", extractor: Extractor) -> np.ndarray:
         """(n, n') float64 inner products of these images' features with `other`'s."""
-        return np.block(
-            [[gram_block(a, rows, b, columns, extractor) for b, columns in other.parts] for a, rows in self.parts]
-        )
+        blocks = [[gram_block(a, rows, b, columns, extractor) for b, columns in other._parts] for a, rows in self._parts]
+        return other._ordered(self._ordered(np.block(blocks)).T).T
+
+    def _ordered(self, rows: np.ndarray) -> np.ndarray:
+        return rows if self._order is None else rows[self._order]
+
+
+def positions(images: Images) -> np.ndarray:
+    """(n,) where each image stands among its parts, one after the other."""
+    return np.arange(len(images)) if images._order is None else images._order
 
 
 def gram_block(a: Source, rows: np.ndarray, b: Source, columns: np.ndarray, extractor: Extractor) -> np.ndarray:

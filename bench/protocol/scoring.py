@@ -1,15 +1,22 @@
-"""Cumulative match characteristic and mean average precision for single-shot galleries.
+"""Cumulative match characteristic and mean average precision, person by person.
+
+A gallery holds one image of each person, or several: then the nearest of them is the person's distance.
 
 Smaller distances are nearer.  Ties are resolved in expectation: a block of t galleries at one distance that holds the
 match and starts at rank b contributes (k - b + 1) / t at rank k for b <= k < b + t, as under a random order of the
 block.  A constant distance therefore scores k / G at rank k, and not 100 %.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from bench.errors import BenchError
 
 PART = ("scoring", 1)
+RANKS = 50
+"""Length of the CMC that is kept, where the gallery has as many people."""
 
 
 def match_positions(distances: np.ndarray, probe: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,3 +50,46 @@ def average_precision(first: np.ndarray, ties: np.ndarray) -> np.ndarray:
 def expected_rank(first: np.ndarray, ties: np.ndarray) -> np.ndarray:
     """(P,) float64: expected rank of the match."""
     return first + (ties - 1) / 2
+
+
+def nearest_shots(distances: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each probe's distance to the nearest image of each person: (P, people), and the people, (people,) ascending.
+
+    distances: (P, G).  gallery: (G,) identities, ascending.
+    """
+    people, starts = np.unique(gallery, return_index=True)
+    if len(people) == len(gallery):
+        return distances, gallery
+    return np.minimum.reduceat(distances, starts, axis=1), people
+
+
+@dataclass(frozen=True)
+class Score:
+    """cmc: shares in [0, 1] at ranks 1, 2, ...; mean_ap: in [0, 1]; probe_ranks: (P,) expected rank of each match."""
+
+    cmc: np.ndarray
+    mean_ap: float
+    probe_ranks: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Who the probes and the gallery images show, and which galleries are drawn: what scoring needs beside distances.
+
+    probe: (P,), gallery: (G,) identities.  draws: galleries as rows of the gallery images, people ascending.
+    """
+
+    probe: np.ndarray
+    gallery: np.ndarray
+    draws: Sequence[np.ndarray]
+
+    def score(self, distances: np.ndarray) -> Score:
+        """The mean over the galleries drawn.  distances: (P, G) float, finite."""
+        curves, precisions, ranks = [], [], []
+        for rows in self.draws:
+            nearest, people = nearest_shots(distances[:, rows], self.gallery[rows])
+            first, ties = match_positions(nearest, self.probe, people)
+            curves.append(cmc(first, ties, min(RANKS, len(people))))
+            precisions.append(average_precision(first, ties).mean())
+            ranks.append(expected_rank(first, ties))
+        return Score(np.mean(curves, axis=0), float(np.mean(precisions)), np.mean(ranks, axis=0))

@@ -156,19 +156,26 @@ def read_ratio_file(path: Path, images: Iterable[tuple[str, str]]) -> list[Fract
     return [table[key] for key in wanted]
 
 
-def gallery_draws(identity: np.ndarray, draws: int | str, seed: int, split: int) -> list[np.ndarray]:
-    """Single-shot galleries: row indices, one image per person each, persons in ascending order.
+def gallery_draws(identity: np.ndarray, draws: int | str, seed: int, split: int, shots: int = 1) -> list[np.ndarray]:
+    """Random galleries: row indices, `shots` images of each person (all where there are fewer), people ascending.
 
-    identity: (n,) of the test people's gallery-side images.  draws: how many, or ``auto``: 1 where every person has one
-    image, else 100 (the author's evaluator averages 100).
+    identity: (n,) of the test people's gallery-side images.  draws: how many, or ``auto``: 1 where nobody has more than
+    `shots` images, else 100 (the author's evaluator averages 100).
     """
     people, counts = np.unique(identity, return_counts=True)
     if draws == "auto":
-        draws = 1 if counts.max() == 1 else AUTO_DRAWS
+        draws = 1 if counts.max() <= shots else AUTO_DRAWS
     order = np.argsort(identity, kind="stable")
     starts = np.cumsum(counts) - counts
     rng = np.random.default_rng([seed, len(people), 2, split])
-    return [order[starts + rng.integers(counts)] for _ in range(int(draws))]
+    if shots == 1:
+        return [order[starts + rng.integers(counts)] for _ in range(int(draws))]
+    place = np.arange(len(identity)) - np.repeat(starts, counts)
+    galleries = []
+    for _ in range(int(draws)):
+        shuffled = np.lexsort((rng.random(len(identity)), identity))
+        galleries.append(shuffled[place < shots])
+    return galleries
 
 
 def folds(people: np.ndarray, n: int, seed: int, split: int) -> list[tuple[np.ndarray, np.ndarray]]:
