@@ -161,9 +161,7 @@ def sigma_rule(view: View) -> SigmaRule:
     return rule
 
 
-def cross_validated_sigmas(
-    view: View, subsets: Sequence[Subset], split: Split, rule: SigmaRule
-) -> dict[Subset, float]:
+def cross_validated_sigmas(view: View, subsets: Sequence[Subset], split: Split, rule: SigmaRule) -> dict[Subset, float]:
     """The fusion's sigma for each anchor subset: folds over the training people, every fold's models refitted.
 
     Test people are never looked at.

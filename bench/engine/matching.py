@@ -30,9 +30,7 @@ class Model:
     match_seconds: float
 
 
-def fit_and_match(
-    view: View, ratio: Ratio, train_people: np.ndarray, test_people: np.ndarray, fold: int = 0
-) -> Model:
+def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_people: np.ndarray, fold: int = 0) -> Model:
     """Fit one model on some people and match all probes of others with all their gallery images.
 
     fold: 0 for the model that is measured, above for those that sigma is chosen by.
@@ -46,9 +44,7 @@ def fit_and_match(
     distances = match(view, fitted, ratio, test_people)
     matched_at = time.perf_counter()
     plugins = [plugin for plugin in (view.frontends[ratio], fitted) if plugin is not None]
-    return Model(
-        distances, initialisation_of(plugins), curves_of(plugins), fitted_at - start, matched_at - fitted_at
-    )
+    return Model(distances, initialisation_of(plugins), curves_of(plugins), fitted_at - start, matched_at - fitted_at)
 
 
 def training(view: View, ratio: Ratio, people: np.ndarray, fold: int = 0) -> Train:

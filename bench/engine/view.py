@@ -21,7 +21,6 @@ from bench.engine.identity import part_version, uses
 from bench.files import release
 from bench.plugin.base import FrontEnd, Size, Upscaling
 from bench.plugin.spec import MethodSpec
-from bench.protocol.fusion import ANCHORS
 from bench.protocol.images import CHUNK, Images, NativeImages, Source, digest
 from bench.protocol.resize import resize_all, shrink
 from bench.protocol.splits import training_rows

@@ -188,9 +188,7 @@ class Images:
         chosen, native = positions(self)[rows], self.native
         starts = np.cumsum([0, *(len(part) for _, part in self._parts)])
         part_of = np.searchsorted(starts, chosen, side="right") - 1
-        parts = tuple(
-            (source, part[chosen[part_of == i] - starts[i]]) for i, (source, part) in enumerate(self._parts)
-        )
+        parts = tuple((source, part[chosen[part_of == i] - starts[i]]) for i, (source, part) in enumerate(self._parts))
         order = np.empty(len(rows), np.int64)
         order[np.argsort(part_of, kind="stable")] = np.arange(len(rows))
         in_order = np.array_equal(order, np.arange(len(rows)))
@@ -213,7 +211,9 @@ class Images:
 
     def gram(self, other: "Images", extractor: Extractor) -> np.ndarray:
         """(n, n') float64 inner products of these images' features with `other`'s."""
-        blocks = [[gram_block(a, rows, b, columns, extractor) for b, columns in other._parts] for a, rows in self._parts]
+        blocks = [
+            [gram_block(a, rows, b, columns, extractor) for b, columns in other._parts] for a, rows in self._parts
+        ]
         return other._ordered(self._ordered(np.block(blocks)).T).T
 
     def _ordered(self, rows: np.ndarray) -> np.ndarray:
