@@ -7,7 +7,7 @@ __all__ = ["Dataset", "FrontEnd", "Method", "Photo", "Train", "__version__", "re
 
 
 def __getattr__(name: str) -> Any:
-    """The plug-in classes and `results`, imported when first used: ``python -m bench list`` needs no library of theirs."""
+    """The plug-in classes and `results`, imported when first used: ``list`` needs none of their libraries."""
     if name == "results":
         from bench.report.frame import results
 

@@ -49,7 +49,7 @@ def paired(differences: Sequence[float], seed: int = 0) -> Paired:
 
     def mean(sample: np.ndarray, axis: int = -1) -> np.ndarray:
         # A flip that gives the observed mean again must count although its sum may round differently.
-        return np.round(np.mean(sample, axis=axis), 9)
+        return np.asarray(np.mean(sample, axis=axis)).round(9)
 
     test = permutation_test(
         (d,),

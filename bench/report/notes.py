@@ -1,23 +1,20 @@
 """What a reader of a table must know beside its numbers."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from bench.engine.store import Result
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import registry
 from bench.protocol.statistics import PAPER_SPLITS
+from bench.report.content import Entry, Table
 from bench.report.groups import LOCAL, Group, differences, transductive
 from bench.report.published import known_gaps, published
-
-if TYPE_CHECKING:
-    from bench.report.tables import Entry, Table
 
 Row = tuple[str, str]
 """Data set and method."""
 
 
-def footnotes(table: "Table", left_out: Sequence[tuple[str, Group, Group]]) -> Iterator[str]:
+def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Iterator[str]:
     """The notes below a table.
 
     left_out: of rows with more than one group of cells the method, the group that is shown and one that is not.
@@ -61,7 +58,7 @@ def footnotes(table: "Table", left_out: Sequence[tuple[str, Group, Group]]) -> I
         yield table.aliases.legend
 
 
-def against_published(table: "Table") -> Iterator[str]:
+def against_published(table: Table) -> Iterator[str]:
     """Errata, what misses its published value and why, and published numbers of another protocol."""
     entries = table.entries.values()
     if any(e.erratum for e in entries):
@@ -87,7 +84,7 @@ def against_published(table: "Table") -> Iterator[str]:
         yield f"published with several gallery images a person, no measure of one: {by_value(several)}"
 
 
-def not_ranked(table: "Table") -> list[Row]:
+def not_ranked(table: Table) -> list[Row]:
     """Rows that no mark is given to since they are of other splits or data than the rest of their column."""
     found: dict[Row, Entry] = {}
     for dataset in table.datasets:
@@ -99,7 +96,8 @@ def not_ranked(table: "Table") -> list[Row]:
 def describe(method: str, shown: Group, other: Group, rank: int) -> str:
     """``sing on caviar (schedule quick), 2 splits, 33.5 at rank 1``: cells that a table leaves out, and why."""
     count = f"{len(other.splits)} split{'s' if len(other.splits) > 1 else ''}"
-    return f"{method} on {other.cell.dataset} ({differences(shown, other)}), {count}, {other.mean(rank):.1f} at rank {rank}"
+    what = f"{method} on {other.cell.dataset} ({differences(shown, other)})"
+    return f"{what}, {count}, {other.mean(rank):.1f} at rank {rank}"
 
 
 def local_splits(group: Group) -> str:

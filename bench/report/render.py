@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import BenchError, UsageError
+from bench.report.content import COSTS, EXTRAS, Entry, Table
 from bench.report.escape import for_csv, for_latex, for_markdown
-from bench.report.tables import COSTS, EXTRAS, Entry, Table
 
 COLUMNS = (
     "table",
