@@ -50,7 +50,7 @@ def plural(count: int, noun: str, several: str = "") -> str:
 
 
 def describe(error: BaseException) -> str:
-    """What a plug-in raised, in one line, with the place: ``ZeroDivisionError: division by zero (stripes.py, line 12)``.
+    """What a plug-in raised, in one line, with the place: ``ValueError: no image (methods/stripes.py, line 12)``.
 
     An error of the harness's own is its message.
     """

@@ -64,7 +64,7 @@ def end(streams: Sequence[Stream], code: int) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process.  A thread that a plug-in left running would keep it alive for ever: then no one is waited for."""
+    """End the process.  A thread that a plug-in left running would keep it alive for ever: it is not waited for."""
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
         os._exit(code)
     sys.exit(code)

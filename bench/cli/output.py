@@ -6,7 +6,7 @@ import sys
 
 
 class Stream(io.TextIOWrapper):
-    """Text to a file descriptor; once that cannot be written to, text goes nowhere.  error: why, None while it works."""
+    """Text to a file descriptor; once that cannot be written to, text goes nowhere.  error: why it cannot."""
 
     def __init__(self, descriptor: int, closed: bool) -> None:
         self.raw_stream = Raw(descriptor, closed)

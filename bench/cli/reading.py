@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 
 from bench.cli.stores import read_cells, report_problems
 from bench.errors import UsageError
@@ -42,9 +43,10 @@ def all_tables(options: Namespace) -> int:
 
     if options.output is None:
         raise UsageError("table --all writes files: say where with --output DIR")
-    for path in pages.write(options.output):
+    results, problems = read_cells(options)
+    for path in pages.write(options.output, results, options.seed):
         print(f"wrote {path}", file=sys.stderr)
-    return 0
+    return report_problems(problems)
 
 
 def compare_command(options: Namespace) -> int:
@@ -52,7 +54,7 @@ def compare_command(options: Namespace) -> int:
 
     results, problems = read_cells(options)
     comparison = compare(results, options.a, options.b, options.dataset, options.seed, options.profile)
-    print(json.dumps(comparison, indent=1) if options.json else as_text(comparison))
+    print(json.dumps(asdict(comparison), indent=1) if options.json else as_text(comparison))
     return report_problems(problems)
 
 
@@ -63,7 +65,8 @@ def status_command(options: Namespace) -> int:
         clean(options)
     results, problems = read_cells(options, failures=True)
     rows = summarise(results)
-    print(json.dumps({"cells": rows, "problems": problems}, indent=1) if options.json else as_text(rows))
+    cells = [asdict(row) for row in rows]
+    print(json.dumps({"cells": cells, "problems": problems}, indent=1) if options.json else as_text(rows))
     return report_problems(problems)
 
 

@@ -14,7 +14,7 @@ MEASURED = ROOT / "results" / "measured"
 
 
 def own_folder() -> Path:
-    """The user's own results: BENCH_RESULTS, else ``results/local`` in the clone or, installed, in the current folder."""
+    """The user's own results: BENCH_RESULTS, else ``results/local`` in the clone or the current folder."""
     if chosen := os.environ.get("BENCH_RESULTS"):
         return Path(chosen)
     tree = ROOT if (ROOT / "bench").is_dir() else Path.cwd()

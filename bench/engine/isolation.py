@@ -1,4 +1,4 @@
-"""State that plug-ins may leave behind in a process, put back as it was: no cell's numbers depend on those before it."""
+"""State that plug-ins may leave behind in a process, put back as it was: no cell depends on those before it."""
 
 import os
 import random
@@ -52,10 +52,12 @@ def save_python() -> Restore:
 
 
 def save_numpy() -> Restore:
-    state, errors, call, printing = np.random.get_state(), np.geterr(), np.geterrcall(), np.get_printoptions()
+    # The global generator is what is saved: a plug-in may use it, though it should not.
+    state = np.random.get_state()  # noqa: NPY002
+    errors, call, printing = np.geterr(), np.geterrcall(), np.get_printoptions()
 
     def restore() -> None:
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
         np.seterr(**errors)
         np.seterrcall(call)
         np.set_printoptions(**printing)
@@ -65,7 +67,7 @@ def save_numpy() -> Restore:
 
 def save_torch() -> Restore:
     """Every switch of torch that numbers depend on, as it is now."""
-    import torch
+    torch: Any = sys.modules["torch"]
 
     state = torch.get_rng_state()
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []

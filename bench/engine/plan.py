@@ -178,7 +178,7 @@ def applicable(
 
 
 def load_with_splits(spec: DatasetSpec, settings: Settings) -> tuple[Data, Sequence[int]]:
-    """The data and the splits that are asked for; DataError where either is not to be read, whatever a reader raises."""
+    """The data and the splits that are asked for; DataError for whatever else a reader raises."""
     try:
         data = load(spec, settings.root, settings.seed, settings.cache)
         splits = chosen_splits(settings, data)
@@ -321,7 +321,7 @@ def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
 
 
 def stale_reasons(cell: Cell, settings: Settings) -> list[str]:
-    """What has changed since the cells of other versions at a cell's place were computed; empty where there are none."""
+    """What has changed since cells of other versions at a cell's place were computed; empty without any."""
     others = [other for store in settings.stores for other in store.others(cell)]
     return [reason for other in others if other.cell.weights == cell.weights for reason in freshness.stale(other)]
 
