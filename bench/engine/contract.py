@@ -1,5 +1,13 @@
-"""The contract every method must keep, held against one method on a small embedded set, in seconds."""
+"""The contract that every method keeps, checked on a small embedded data set, in seconds.
 
+Much of it holds by construction: what `distances` is given has no identities and no row numbers (`bench.engine.view`).
+The rest is caught here: a method that finds the harness's own labels or rows by other ways, or remembers people whom
+an earlier `fit` saw, gives other distances when labels, rows or memories are others.
+"""
+
+import hashlib
+import inspect
+import json
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,16 +18,27 @@ import numpy as np
 from sklearn.base import clone
 
 from bench.engine.cache import Cache
-from bench.engine.cell import Means, View, checked, model_seed, models
-from bench.engine.data import load, one_line
+from bench.engine.data import Data, load, one_line
+from bench.engine.identity import described, part_version, short_hash, uses
+from bench.engine.matching import match, training
+from bench.engine.view import Setup, View, build_view, model_ratios
 from bench.errors import BenchError, NotApplicable
-from bench.plugin.base import Method, Train
-from bench.plugin.registry import registry
+from bench.files import write_atomically
+from bench.plugin.base import Method
+from bench.plugin.grammar import split_text
+from bench.plugin.locate import defined_at, raised_at
+from bench.plugin.registry import Plugin, registry
 from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
-from bench.protocol.images import Images
+from bench.protocol.images import Packed, pack, unpack
 
+PART = ("contract", 1)
 PROFILE = "smoke"
 """The training schedule that the contract is checked with: it takes seconds and needs no weights."""
+ORDERS = 3
+"""How many further orders of probes and gallery images distances are asked for in."""
+
+Clause = tuple[str, str | None]
+"""What is to hold, and what is wrong; None where it holds."""
 
 
 class Broken(Exception):
@@ -48,70 +67,121 @@ def embedded_dataset(spec: MethodSpec) -> DatasetSpec:
     raise NotApplicable(f"no embedded data set goes with {spec.text}")
 
 
-def check_method(text: str) -> Iterator[tuple[str, str | None]]:
-    """Hold a method against every clause; yields (clause, None) where it holds, (clause, what is wrong) where not.
+def check_method(text: str) -> Iterator[Clause]:
+    """Check a method by name, as `check_spec`; UsageError for an unknown one."""
+    yield from check_spec(runnable_spec(text))
 
-    UsageError for an unknown method; NotApplicable, with its reason, for one that cannot run here.
+
+def check_spec(spec: MethodSpec) -> Iterator[Clause]:
+    """Check every clause; yields each with what is wrong, file and line named, or None.  What was said is not repeated.
+
+    NotApplicable, with its reason, for a method that cannot run here.
     """
-    spec = runnable_spec(text)
     for part in (spec.build_frontend(), spec.build()):
         if part and (reason := part.available(None, PROFILE)):
-            raise NotApplicable(f"{text} cannot run here: {reason}")
+            raise NotApplicable(f"{spec.text} cannot run here: {reason}")
+    said: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
-        case = Case(spec, Cache(Path(folder)))
-        clauses: list[tuple[str, Callable[[], None]]] = [
-            ("parameters are stored untouched, the method can be cloned and sent to another process", case.parameters),
-            ("fit returns the method itself", case.returns_self),
-            ("distances are a finite (probes, gallery) matrix", case.distances),
-            ("the same seed gives the same distances", case.deterministic),
-            ("images are left as they were", case.images_untouched),
-            ("distances do not depend on test identities or cameras", case.blind),
-            ("a probe's distances do not depend on the other probes and gallery images", case.independent),
-        ]
-        for name, clause in clauses:
-            try:
-                clause()
-            except (Broken, BenchError) as error:
-                yield name, str(error)
-            except Exception as error:  # whatever a plug-in raises is a finding
-                yield name, one_line(error)
-            else:
-                yield name, None
+        for name, clause, needed in clauses(spec, Cache(Path(folder))):
+            problem = broken(spec, clause)
+            if problem is None or problem not in said:
+                yield name, problem
+            if problem:
+                said.add(problem)
+                if needed:
+                    return
+
+
+def clauses(spec: MethodSpec, cache: Cache) -> Iterator[tuple[str, Callable[[], None], bool]]:
+    """Every clause: what is to hold, its check, and whether the later ones need it."""
+    case = Case(spec, cache)
+    yield "the front-end gives the images of the embedded data set", case.prepare, True
+    yield "parameters are stored untouched, the method can be cloned and sent to another process", case.parameters, False
+    yield "fit returns the method itself", case.returns_self, True
+    yield "distances are a finite (probes, gallery) matrix", case.distances, True
+    yield "the same seed gives the same distances", case.deterministic, False
+    yield "distances do not depend on the order of probes or gallery images", case.orderless, False
+    yield "distances depend on images, not on who they are said to show or where the data set has them", case.blind, False
+    yield "distances do not depend on people whom another model was fitted on", case.forgetful, False
+    if not spec.method.attributes.get("transductive"):
+        yield "a probe's distances do not depend on the other probes and gallery images", case.independent, False
+    yield "images are left as they were", case.images_untouched, False
+
+
+def broken(spec: MethodSpec, clause: Callable[[], None]) -> str | None:
+    """What is wrong with a clause, None where it holds."""
+    kind = spec.method.load()
+    try:
+        clause()
+    except Broken as error:
+        return f"{error} ({defined_at(kind, 'distances')})"
+    except (Exception, SystemExit) as error:  # whatever a plug-in raises is a finding
+        text = str(error) if isinstance(error, BenchError) else one_line(error)
+        return f"{text} ({raised_at(error) or defined_at(kind, 'distances')})"
+    return None
+
+
+def passed(spec: MethodSpec, cache: Cache) -> bool:
+    """Whether the method has passed the contract in its present form: versions, options and text of its files."""
+    return mark(spec, cache).is_file()
+
+
+def ensure(spec: MethodSpec, cache: Cache) -> list[str]:
+    """What is wrong with a method, nothing where it has passed; checked once for each form of it that passes.
+
+    NotApplicable where it cannot be checked here.
+    """
+    if passed(spec, cache):
+        return []
+    problems = [problem for _, problem in check_spec(spec) if problem]
+    if not problems:
+        with cache.writing(), write_atomically(mark(spec, cache)) as file:
+            file.write(json.dumps({"method": spec.text}).encode())
+    return problems
+
+
+def mark(spec: MethodSpec, cache: Cache) -> Path:
+    """The file that says that a method has passed."""
+    _, pairs = split_text(spec.text)
+    plugins: list[Plugin] = [plugin for plugin in (spec.method, spec.frontend) if plugin]
+    parts = {part: part_version(part) for plugin in plugins for part in uses(plugin)}
+    files = [inspect.getsourcefile(plugin.load()) for plugin in plugins]
+    text = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if file]
+    form = {"contract": PART[1], "parts": parts, "plugins": [described(p, pairs) for p in plugins], "text": text}
+    return cache.folder / "contract" / f"{short_hash(form)}.json"
 
 
 class Case:
     """One method, one small data set, one split, one anchor."""
 
     def __init__(self, spec: MethodSpec, cache: Cache) -> None:
-        self.spec = spec
+        self.spec, self.cache = spec, cache
         self.data = load(embedded_dataset(spec), None, 0, cache)
         self.split = self.data.split(0, 0)
-        self.ratio = models(spec, self.data.low_resolution)[0]
-        self.view = View(self.data, spec, cache, 0, 0, Means(PROFILE))
-        self.view.fit_frontend(self.ratio, self.split.train)
-        images = self.view.images
-        synthetic = images("shrunk", self.ratio, self.split.train) if self.ratio else None
-        self.train = Train(
-            images("gallery", self.ratio, self.split.train),
-            images("probe", self.ratio, self.split.train),
-            synthetic,
-            self.ratio,
-            model_seed(0, 0, self.ratio),
-            PROFILE,
-            "cpu",
+        self.ratio = model_ratios(spec, self.data.low_resolution)[0]
+
+    def view(self, data: Data) -> View:
+        return build_view(data, self.spec, self.cache, 0, 0, self.split.train, Setup(PROFILE), (self.ratio,))
+
+    def prepare(self) -> None:
+        self.shown = self.view(self.data)
+        for source in self.shown.sources.values():
+            if len(source.array) == 0:
+                raise Broken("the front-end gave no images")
+        self.before = self.pixels()
+
+    def pixels(self) -> list[np.ndarray]:
+        train = training(self.shown, self.ratio, self.split.train)
+        probe, gallery = (self.shown.to_match(side, self.ratio, self.split.test) for side in ("probe", "gallery"))
+        return [images.array() for images in (train.gallery, train.probe, probe.images, gallery.images)]
+
+    def fit(self, view: View | None = None, people: np.ndarray | None = None) -> Method:
+        return self.spec.build().fit(
+            training(view or self.shown, self.ratio, self.split.train if people is None else people)
         )
-        self.probe = images("probe", self.ratio, self.split.test)
-        self.gallery = images("gallery", self.ratio, self.split.test)
-        self.fitted: Method | None = None
 
-    def fit(self) -> Method:
-        if self.fitted is None:
-            self.fitted = self.spec.build().fit(self.train)
-        return self.fitted
-
-    def match(self) -> np.ndarray:
-        shape = (len(self.probe), len(self.gallery))
-        return checked(self.fit(), np.asarray(self.fit().distances(self.probe, self.gallery)), shape)
+    def match(self, fitted: Method, people: np.ndarray | None = None, draw: int = 0) -> np.ndarray:
+        return match(self.shown, fitted, self.ratio, self.split.test if people is None else people, draw)
 
     def parameters(self) -> None:
         method = self.spec.build()
@@ -124,41 +194,87 @@ class Case:
 
     def returns_self(self) -> None:
         method = self.spec.build()
-        if method.fit(self.train) is not method:
+        if method.fit(training(self.shown, self.ratio, self.split.train)) is not method:
             raise Broken("fit must return self")
+        self.fitted = method
 
     def distances(self) -> None:
-        self.match()
+        self.whole = self.match(self.fitted)
 
     def deterministic(self) -> None:
-        first = self.match()
-        self.fitted = None
-        if not np.array_equal(first, self.match()):
+        if not np.array_equal(self.whole, self.match(self.fit())):
             raise Broken("two fits with one seed give different distances; draw from Train.seed only")
 
-    def images_untouched(self) -> None:
-        sets = (self.train.gallery, self.train.probe, self.probe, self.gallery)
-        before = [images.array() for images in sets]
-        self.fitted = None
-        self.match()
-        if any(not np.array_equal(a, images.array()) for a, images in zip(before, sets, strict=True)):
-            raise Broken("fit or distances changed pixels of its input; work on a copy")
+    def orderless(self) -> None:
+        for draw in range(1, ORDERS + 1):
+            if not alike(self.match(self.fitted, draw=draw), self.whole):
+                raise Broken("distances changed when the images came in another order; an image's place says nothing")
 
     def blind(self) -> None:
-        def hide(images: Images) -> Images:
-            return replace(images, identity=images.identity[::-1].copy(), camera=np.full(len(images), "?"))
+        """Fit and match on a data set whose test images have other labels and lie in other rows."""
+        data, origin = rearranged(self.data, self.split.test)
+        view = self.view(data)
+        found = match(view, self.fit(view), self.ratio, self.split.test)
+        place = [
+            np.searchsorted(self.shown.rows_of(side, self.split.test), origin[view.rows_of(side, self.split.test)])
+            for side in ("probe", "gallery")
+        ]
+        if not alike(found, self.whole[np.ix_(*place)]):
+            raise Broken(
+                "distances changed when test images were given other labels and rows in the data set; only the images"
+                " handed to distances may count"
+            )
 
-        other = self.fit().distances(hide(self.probe), hide(self.gallery))
-        if not np.array_equal(other, self.match()):
-            raise Broken("distances changed when the test images' labels did; labels are for training only")
+    def forgetful(self) -> None:
+        """Fit on the test people and forget it: the model fitted next must be as before."""
+        self.fit(people=self.split.test)
+        if not alike(self.match(self.fit()), self.whole):
+            raise Broken("distances changed after another model had been fitted; keep what fit learns in self alone")
 
     def independent(self) -> None:
         few = self.split.test[: len(self.split.test) // 2]
-        probe = self.view.images("probe", self.ratio, few)
-        gallery = self.view.images("gallery", self.ratio, few)
-        part = np.asarray(self.fit().distances(probe, gallery))
-        whole = self.match()[np.ix_(np.isin(self.probe.identity, few), np.isin(self.gallery.identity, few))]
-        if not np.allclose(part, whole, rtol=1e-4, atol=1e-6 * np.abs(whole).max()):
+        part = self.match(self.fitted, few)
+        probe, gallery = (
+            np.isin(self.data.identity[self.shown.rows_of(side, self.split.test)], few) for side in ("probe", "gallery")
+        )
+        if not alike(part, self.whole[np.ix_(probe, gallery)]):
             raise Broken(
-                "distances of a part of the images differ from those among all; use no statistics of test images"
+                "distances of a part of the images differ from those among all; a method that uses other test images"
+                " says transductive = True"
             )
+
+    def images_untouched(self) -> None:
+        if any(not np.array_equal(a, b) for a, b in zip(self.before, self.pixels(), strict=True)):
+            raise Broken("fit or distances changed pixels of its input; work on a copy")
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal up to what sums in another order change."""
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-4, atol=1e-6 * np.abs(b).max())
+
+
+def rearranged(data: Data, people: np.ndarray) -> tuple[Data, np.ndarray]:
+    """The same images, those of some people in other rows and, on the gallery side, under each other's names.
+
+    Returns the data set and (n,) int64, the row that each image had before.
+    """
+    rng = np.random.default_rng(len(data.images))
+    moved = np.flatnonzero(np.isin(data.identity, people))
+    origin = np.arange(len(data.images))
+    origin[moved] = rng.permutation(moved)
+    identity, probe = data.identity[origin], data.probe[origin]
+    named = np.flatnonzero(np.isin(identity, people) & ~probe)
+    identity[named] = np.roll(identity[named], 1)
+    other = replace(
+        data,
+        images=repacked(data.images, origin),
+        identity=identity,
+        probe=probe,
+        camera=data.camera[origin],
+        sha256=hashlib.sha256(f"{data.sha256} rearranged".encode()).hexdigest(),
+    )
+    return other, origin
+
+
+def repacked(images: Packed, rows: np.ndarray) -> Packed:
+    return unpack(np.concatenate(list(pack(images[int(row)] for row in rows))), len(rows))
