@@ -12,8 +12,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
 from typing import Any
 
 from bench.plugin.grammar import DatasetOptions, MethodOptions, split_text, value_text
@@ -43,15 +43,15 @@ class Cell:
     weights: tuple[str, ...] = ()
     depends: Depends = field(default_factory=dict, hash=False)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits: equal for two cells whose numbers must be equal, up to the machine's rounding."""
-        return short_hash(asdict(self))
+        return short_hash({f.name: getattr(self, f.name) for f in fields(self)})
 
-    @property
+    @cached_property
     def row(self) -> str:
         """Likewise of all that the cells of a row share: only cells of one row are averaged."""
-        return short_hash({**asdict(self), "split": None})
+        return short_hash({**{f.name: getattr(self, f.name) for f in fields(self)}, "split": None})
 
     def __str__(self) -> str:
         return f"{self.method} {self.dataset} split {self.split}"

@@ -192,8 +192,8 @@ def differences(shown: Group, other: Group) -> str:
         words.append("other data")
     if a.weights != b.weights:
         words.append("other weights")
-    if a.method != b.method:
-        words.append(f"cells of {b.method}")
+    if not words and a.method != b.method:
+        words.append(f"part of {b.method}")
     if not words:
         words.append("other versions or options")
     return ", ".join(words)

@@ -29,7 +29,7 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Ite
     few = [(*row, len(g.splits)) for row, g in rows.items() if len(g.splits) < PAPER_SPLITS]
     if few:
         yield f"fewer than {PAPER_SPLITS} splits: {by_value(few)}"
-    unranked = [(*row, "splits " + ranges(rows[row].splits)) for row in not_ranked(table)]
+    unranked = [(*row, plural("split", rows[row].splits)) for row in not_ranked(table)]
     if unranked:
         yield f"other splits or data than the rest of the column, not ranked with it: {by_value(unranked)}"
     unproven = [(*row, "") for row, group in rows.items() if not group.in_contract]
@@ -125,6 +125,11 @@ def plugin_notes(used: Sequence[Result]) -> list[str]:
         for p in registry().plugins
         if p.name in names.get(p.kind, ()) and p.attributes.get("note")
     ]
+
+
+def plural(what: str, numbers: Sequence[int]) -> str:
+    """``split 3``, ``splits 0-9``."""
+    return f"{what}{'s' if len(numbers) > 1 else ''} {ranges(numbers)}"
 
 
 def ranges(numbers: Iterable[int]) -> str:
