@@ -1,12 +1,5 @@
 """What can go wrong for a user, each with its exit code and one line that says what would be right."""
 
-import sysconfig
-import traceback
-from pathlib import Path
-
-HARNESS = Path(__file__).resolve().parent
-LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
-
 
 class BenchError(Exception):
     """A cell failed or a check is out of tolerance: exit code 1."""
@@ -47,31 +40,3 @@ def listing(items: list[str], most: int = 5) -> str:
 def plural(count: int, noun: str, several: str = "") -> str:
     """``1 camera``, ``2 cameras``, ``1,264 images``.  several: the plural where it is not the noun and an s."""
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"
-
-
-def describe(error: BaseException) -> str:
-    """What a plug-in raised, in one line, with the place: ``ValueError: no image (methods/stripes.py, line 12)``.
-
-    An error of the harness's own is its message.
-    """
-    if isinstance(error, BenchError):
-        return " ".join(str(error).split())
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    place = place_of(error)
-    return f"{text} ({place})" if place and place not in text else text
-
-
-def place_of(error: BaseException) -> str:
-    """The innermost line of a plug-in that an error passed, ``FILE, line N``; empty where there is none."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.is_absolute() and is_plugin(path.resolve()):
-            return f"{path.parent.name}/{path.name}, line {frame.lineno}"
-    return ""
-
-
-def is_plugin(path: Path) -> bool:
-    """Whether a file is neither the harness's nor a library's."""
-    if path.is_relative_to(HARNESS):
-        return path.is_relative_to(HARNESS / "_tree")
-    return not any(path.is_relative_to(folder) for folder in LIBRARIES)

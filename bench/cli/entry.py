@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from bench.cli.output import Stream, guard_streams
 from bench.cli.parser import build_parser
-from bench.errors import BenchError, describe
+from bench.errors import BenchError
 
 INTERRUPTED, TERMINATED = 130, 143
 KEPT = "finished cells are kept, run the same command again to go on"
@@ -100,4 +100,6 @@ def call(options: Namespace) -> int:
         code: int = command(options)
         return code
     except SystemExit as error:
+        from bench.plugin.locate import describe
+
         raise BenchError(f"a plug-in tried to end the process: {describe(error)}") from error

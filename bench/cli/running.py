@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.cli.stores import writing_stores
-from bench.errors import BenchError, DataError, UsageError, describe, plural
+from bench.errors import BenchError, DataError, UsageError, plural
 
 if TYPE_CHECKING:
     from bench.engine.plan import Plan, Settings, Task, Todo
@@ -160,6 +160,7 @@ def pretrain_command(options: Namespace) -> int:
     from bench.engine.cache import Cache, cache_folder
     from bench.learning import pretrain
     from bench.learning.device import resolve_device
+    from bench.plugin.locate import describe
 
     job = pretrain.make_job(options.name, options.dataset, options.images, options.data, Cache(cache_folder()))
     print(f"{options.name} on {job.source}: {plural(len(job.images), 'image')}")

@@ -16,9 +16,10 @@ from bench.engine.identity import Cell, depends_of
 from bench.engine.isolation import isolated
 from bench.engine.store import Result, Store
 from bench.engine.view import Setup
-from bench.errors import BenchError, DataError, MissingData, NotApplicable, UsageError, describe, listing, plural
+from bench.errors import BenchError, DataError, MissingData, NotApplicable, UsageError, listing, plural
 from bench.plugin.base import Dataset
 from bench.plugin.grammar import split_text
+from bench.plugin.locate import describe
 from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec
 from bench.protocol.statistics import PAPER_SPLITS

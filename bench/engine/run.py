@@ -27,7 +27,8 @@ from bench.engine.provenance import computed, peak_memory, reset_peak_memory
 from bench.engine.record import Failure, Record
 from bench.engine.store import cannot_write
 from bench.engine.view import build_view
-from bench.errors import BenchError, StorageError, describe
+from bench.errors import BenchError, StorageError
+from bench.plugin.locate import describe
 from bench.plugin.spec import MethodSpec
 from bench.protocol.images import share
 
