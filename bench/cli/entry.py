@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -17,7 +17,7 @@ from bench.errors import BenchError
 
 INTERRUPTED, TERMINATED = 130, 143
 KEPT = "finished cells are kept, run the same command again to go on"
-ROOM_OF = {
+MODULES = {
     "list": "listing",
     "run": "running",
     "prepare": "running",
@@ -91,14 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def call(options: Namespace) -> int:
     """The command that was named.  A plug-in that tries to end the process is an error like any other."""
-    from bench.cli.plugins import find_plugins
+    from bench.cli.plugins import added_plugins
 
-    find_plugins(options.plugins)
-    module = importlib.import_module(f"bench.cli.{ROOM_OF[options.command]}")
-    command = getattr(module, f"{options.command}_command")
     try:
-        code: int = command(options)
-        return code
+        with added_plugins(options.plugins):
+            module = importlib.import_module(f"bench.cli.{MODULES[options.command]}")
+            command: Callable[[Namespace], int] = getattr(module, f"{options.command}_command")
+            return command(options)
     except SystemExit as error:
         from bench.plugin.locate import describe
 

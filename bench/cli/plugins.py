@@ -2,23 +2,31 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.plugin import registry
+from bench.plugin.outside import VARIABLE
+from bench.plugin.registry import registry
 
 
-def find_plugins(folders: Sequence[Path]) -> None:
-    """Add the folders to the registry, and say which files are no plug-ins.
+@contextmanager
+def added_plugins(folders: Sequence[Path]) -> Iterator[None]:
+    """Add folders to those in the environment, and say which files are no plug-ins; as before at the end.
 
-    Worker processes find the folders in BENCH_PLUGINS.  UsageError for a folder that is not there.
+    UsageError for a folder that is not there.
     """
-    named = [Path(part) for part in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep) if part]
-    chosen = list(dict.fromkeys(folder.expanduser().resolve() for folder in (*named, *folders)))
+    before = os.environ.get(VARIABLE, "")
+    named = [Path(part) for part in before.split(os.pathsep) if part]
+    chosen = [folder.expanduser().resolve() for folder in (*named, *folders)]
     for folder in chosen:
         if not folder.is_dir():
-            raise UsageError(f"no folder {folder}: --plugins and BENCH_PLUGINS name folders of methods and data sets")
-        registry.add_folder(folder)
-    for problem in registry.registry().problems:
-        print(f"bench: warning: {problem}", file=sys.stderr)
+            raise UsageError(f"no folder {folder}: --plugins and {VARIABLE} name folders of methods and data sets")
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(map(str, chosen)))
+    try:
+        for problem in registry().problems:
+            print(f"bench: warning: {problem}", file=sys.stderr)
+        yield
+    finally:
+        os.environ[VARIABLE] = before
