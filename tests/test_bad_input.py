@@ -199,10 +199,9 @@ def bad_method(tmp_path, monkeypatch) -> None:
     extended = Registry((*registry().plugins, plugin), ())
     for module in (
         "bench.plugin.spec",
-        "bench.engine.run",
-        "bench.report.tables",
+        "bench.engine.plan",
+        "bench.engine.identity",
         "bench.engine.contract",
-        "bench.cli",
     ):
         monkeypatch.setattr(f"{module}.registry", lambda: extended)
 

@@ -8,9 +8,11 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from filelock import Timeout
@@ -31,6 +33,9 @@ from bench.errors import BenchError, StorageError
 from bench.plugin.locate import describe
 from bench.plugin.spec import MethodSpec
 from bench.protocol.images import share
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 DEVICE_WAIT = 1.0  # seconds between two looks for a free GPU
 PARENT_WAIT = 1.0  # seconds between a worker's looks for its parent
@@ -188,16 +193,23 @@ def share_features(task: Task, settings: Settings) -> None:
 def check_contracts(tasks: Sequence[Task], settings: Settings) -> Iterator[str]:
     """Check each method that has not passed the contract in its present form; a line for each that does not."""
     methods: dict[str, MethodSpec] = {task.method.text: task.method for task in tasks}
-    for text, spec in methods.items():
-        try:
-            with isolated():
-                problems = contract.ensure(spec, settings.cache)
-        except (KeyboardInterrupt, StorageError):
-            raise
-        except BaseException as error:  # a plug-in's: its cells will fail with it, or are marked
-            problems = [describe(error)]
-        if problems:
-            yield f"{text} breaks the contract, its cells are marked: {problems[0]} (bench check {text!r} says all)"
+    unknown = [spec for spec in methods.values() if not contract.passed(spec, settings.cache)]
+    for spec, problem in zip(unknown, spread(check_contract, unknown, settings), strict=True):
+        if problem:
+            text = spec.text
+            yield f"{text} breaks the contract, its cells are marked: {problem} (`check {text}` says all)"
+
+
+def check_contract(spec: MethodSpec, settings: Settings) -> str:
+    """What is wrong with a method first of all; empty where nothing is."""
+    try:
+        with isolated(), threadpool_limits(1):
+            problems = contract.ensure(spec, settings.cache)
+    except (KeyboardInterrupt, StorageError):
+        raise
+    except BaseException as error:  # a plug-in's: its cells will fail with it, or are marked
+        problems = [describe(error)]
+    return problems[0] if problems else ""
 
 
 def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
@@ -217,17 +229,29 @@ def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
 
 
 def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[Done]:
-    jobs = min(settings.jobs, len(tasks))
-    settings = replace(settings, jobs=max(1, jobs))
-    if jobs < 2:
+    settings = replace(settings, jobs=max(1, min(settings.jobs, len(tasks))))
+    if settings.jobs == 1:
         yield from (run_task(task, settings, wait) for task in tasks)
+    else:
+        yield from spread(partial(run_task, wait=wait), tasks, settings, ordered=False)
+
+
+def spread(
+    call: Callable[[Item, Settings], Result], items: Sequence[Item], settings: Settings, ordered: bool = True
+) -> Iterator[Result]:
+    """Call a function on each item in `jobs` processes, or in this one for one job."""
+    if settings.jobs == 1 or not items:
+        yield from (call(item, settings) for item in items)
         return
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    # One worker is two: joblib would stay in this process, which must outlive whatever a plug-in does to its own.
+    workers = max(2, min(settings.jobs, len(items)))
+    how = "generator" if ordered else "generator_unordered"
+    parallel = Parallel(n_jobs=workers, return_as=how, batch_size=1)
     with warnings.catch_warnings():
         # An interrupt cancels tasks: that is what the user asked for.
         warnings.filterwarnings("ignore", message=".*still being processed by the workers have been cancelled")
         try:
-            yield from parallel(delayed(work)(task, settings, wait, os.getpid()) for task in tasks)
+            yield from parallel(delayed(work)(call, item, settings, os.getpid()) for item in items)
         except TerminatedWorkerError as error:
             raise BenchError(
                 "a worker process was killed, perhaps for want of memory; finished cells are kept, run the same command"
@@ -235,13 +259,13 @@ def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[D
             ) from error
 
 
-def work(task: Task, settings: Settings, wait: bool, parent: int) -> Done:
-    """`run_task` in a process of its own, which ends with its parent."""
+def work(call: Callable[[Item, Settings], Result], item: Item, settings: Settings, parent: int) -> Result:
+    """Call a function in a process of its own, which ends with its parent."""
     # Ctrl-C reaches every process of the terminal; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not any(thread.name == "parent" for thread in threading.enumerate()):
         threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
-    return run_task(task, settings, wait)
+    return call(item, settings)
 
 
 def end_with(parent: int) -> None:
