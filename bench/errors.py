@@ -19,6 +19,14 @@ class DataError(BenchError):
     exit_code = 3
 
 
+class StorageError(BenchError):
+    """A store or the cache cannot be written to: nothing more can be computed, exit code 1."""
+
+
+class MissingData(DataError):
+    """A data set is not there at all."""
+
+
 class NotApplicable(UsageError):
     """Two that do not go together, or a plug-in that cannot be loaded; skipped unless named outright."""
 
@@ -27,3 +35,8 @@ def listing(items: list[str], most: int = 5) -> str:
     """``a, b, c and 4 more``: at most `most` of `items`, for error messages."""
     shown = ", ".join(items[:most])
     return shown + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def plural(count: int, noun: str, several: str = "") -> str:
+    """``1 camera``, ``2 cameras``, ``1,264 images``.  several: the plural where it is not the noun and an s."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from bench.cli import main
-from bench.engine.run import torch_threads
+from bench.learning.device import torch_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,10 +27,10 @@ class Output(NamedTuple):
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The tests share one cache and leave the user's alone; real data is named by a test, never found by accident."""
     folder = tmp_path_factory.mktemp("cache")
-    before = {name: os.environ.get(name) for name in ("BENCH_CACHE", "BENCH_DATA", "BENCH_WEIGHTS")}
+    names = ("BENCH_CACHE", "BENCH_DATA", "BENCH_WEIGHTS", "BENCH_RESULTS", "BENCH_PLUGINS")
+    before = {name: os.environ.pop(name, None) for name in names}
     os.environ["BENCH_CACHE"] = str(folder)
-    os.environ.pop("BENCH_DATA", None)
-    os.environ.pop("BENCH_WEIGHTS", None)
+    os.environ["BENCH_RESULTS"] = str(tmp_path_factory.mktemp("results"))
     pytest.data_root = before["BENCH_DATA"]  # type: ignore[attr-defined]
     yield folder
     for name, value in before.items():

@@ -131,6 +131,13 @@ class TestUsage:
             (["-d", "synthetic[identities=2]"], ["identities", "greater than or equal to 8"]),
             (["-d", f"{SMALL[:-1]},gallery_draws=0]"], ["gallery_draws"]),
             (["-d", SMALL, "--splits", "3-1"], ["--splits 3-1"]),
+            (["-d", SMALL, "--splits", "0-9999999"], ["--splits 0-9999999: splits are numbered from 0 to 999"]),
+            (["-d", SMALL, "--splits", "1" * 300], ["--splits 111", "expected numbers and ranges"]),
+            (["-d", SMALL, "--seed", "9" * 300], ["--seed", "a number below 2**63"]),
+            (["-d", SMALL, "--seed", str(2**63)], ["--seed", "a number below 2**63"]),
+            (["-d", SMALL, "--jobs", "9" * 300], ["--jobs", "a number below 4,097"]),
+            (["-d", SMALL, "--results", "/nowhere/results"], ["there is no folder /nowhere to make it in"]),
+            (["-d", SMALL, "--plugins", "/nowhere"], ["no folder /nowhere: --plugins"]),
             (["-d", SMALL, "--seed", "-1"], ["--seed"]),
             (["-d", SMALL, "--jobs", "0"], ["at least 1"]),
             (["-d", SMALL, "--profile", "fast"], ["invalid choice: 'fast'"]),
@@ -144,15 +151,23 @@ class TestUsage:
         ("arguments", "words"),
         [
             (["table", "5"], ["no table '5'", "1, 2, 3, 4"]),
-            (["table", "2", "-d", "nowhere"], ["table 2 has nothing for 'nowhere'"]),
+            (["table", "2", "-d", "nowhere"], ["no data set 'nowhere'"]),
             (["check", "xqdaa"], ["did you mean 'xqda'?"]),
-            (["compare", "a", "b", "-d", "nowhere"], ["no measured data set 'nowhere'"]),
+            (["compare", "a", "b", "-d", "nowhere"], ["no data set 'nowhere'"]),
+            (["table"], ["say which table"]),
             (["lost"], ["invalid choice: 'lost'"]),
         ],
     )
     def test_other_commands(self, bench, tmp_path, arguments, words) -> None:
         extra = [] if arguments[0] == "lost" else ["--results", tmp_path]
         one_line(bench(*arguments, *extra), 2, *words)
+
+    @pytest.mark.parametrize("arguments", [["status"], ["table", "2"], ["compare", "a", "b", "-d", SMALL]])
+    def test_a_mistyped_store(self, bench, tmp_path, arguments) -> None:
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "file").write_text("")
+        for folder in (tmp_path / "none", tmp_path / "other"):
+            one_line(bench(*arguments, "--results", folder), 2, f"no cell here: {folder}")
 
     def test_missing_split_file(self, run) -> None:
         one_line(run("-d", f"{SMALL[:-1]},split_file=/nowhere/splits.csv]"), 3, "/nowhere/splits.csv")
@@ -199,10 +214,9 @@ def bad_method(tmp_path, monkeypatch) -> None:
     extended = Registry((*registry().plugins, plugin), ())
     for module in (
         "bench.plugin.spec",
-        "bench.engine.run",
-        "bench.report.tables",
+        "bench.engine.plan",
+        "bench.engine.identity",
         "bench.engine.contract",
-        "bench.cli",
     ):
         monkeypatch.setattr(f"{module}.registry", lambda: extended)
 
@@ -215,7 +229,7 @@ class TestMethods:
             ("nan", "bad.distances returned 144 values that are NaN or infinite"),
             ("inf", "bad.distances returned 144 values that are NaN or infinite"),
             ("shape", "bad.distances returned shape (12, 11); (12, 12) (probes, gallery) expected"),
-            ("text", "real numbers expected"),
+            ("text", "bad.distances returned <U32; real numbers"),
             ("raise", "ZeroDivisionError: the method's own mistake"),
         ],
     )
@@ -256,7 +270,9 @@ class TestStore:
         path.write_text(path.read_text()[:100])
         for arguments in (["table", "2", "-d", SMALL], ["status"]):
             one_line(bench(*arguments, "--results", tmp_path / "results"), 1, str(path), "not a readable result")
-        one_line(run("-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1"), 1, str(path), "delete it and run again")
+        one_line(
+            run("-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1"), 1, str(path), "remove it or run the cell again"
+        )
         assert len(path.read_text()) == 100
 
     def test_full_disk(self, run, bench, tmp_path, monkeypatch) -> None:

@@ -1,11 +1,17 @@
 """The command line from end to end on a small synthetic set."""
 
+import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bench.engine.identity import depends_of
+from bench.engine.store import Store
+from tests.cells import cell, failure, fill, record
 from tests.conftest import ROOT
 
 SMALL = "synthetic[identities=24]"
@@ -69,36 +75,123 @@ def test_dry_run_gives_no_estimate_where_there_is_nothing_to_go_by(bench, tmp_pa
 
 def test_a_result_says_what_produced_it(store) -> None:
     content = json.loads(next(store.glob("*/bicubic+xqda/split0*.json")).read_text())
-    assert content["cell"]["method"] == "bicubic+xqda"
-    assert content["cell"]["dataset"] == SMALL
-    assert len(content["cell"]["data"]) == 64
-    assert content["protocol"] == "single-shot, all probes, expected CMC under ties"
-    assert content["sizes"] == {
-        "train_people": 12, "test_people": 12, "probes": 12, "gallery_images": 12, "gallery_draws": 1,
-    }  # fmt: skip
-    assert len(content["cmc"]) == 12
-    assert content["cmc"][-1] == pytest.approx(1)
-    assert len(content["probe_ranks"]) == 12
-    assert content["fusion"] == "identity"
-    assert content["threads"] == 1
-    assert {"fit_seconds", "match_seconds", "total_seconds", "peak_memory_mib"} <= set(content["cost"])
-    assert {"python", "numpy", "scipy"} <= set(content["environment"]["versions"])
-    assert len(content["code"]) == 16
+    cell, record = content["cell"], content["record"]
+    assert (cell["method"], cell["dataset"], cell["weights"]) == ("bicubic+xqda", SMALL, [])
+    assert len(cell["data"]) == 64
+    assert cell["depends"] == depends_of("bicubic+xqda", SMALL)
+    assert record["protocol"] == "single-shot, all probes, expected CMC under ties"
+    counts = ("train_people", "test_people", "probes", "gallery_images", "gallery_draws")
+    assert [record["sizes"][count] for count in counts] == [12, 12, 12, 12, 1]
+    assert len(record["cmc"]) == 12
+    assert record["cmc"][-1] == pytest.approx(1)
+    assert len(record["probe_ranks"]) == 12
+    assert (record["fusion"], record["contract"]) == ("identity", True)
+    assert {"fit_seconds", "match_seconds", "total_seconds", "peak_memory_mib"} <= set(record["cost"])
+    assert record["computed"]["threads"] == 1
+    assert {"python", "numpy", "scipy"} <= set(record["computed"]["libraries"])
 
 
-def test_stale_cells_are_shown_and_kept(bench, store) -> None:
-    path = next(store.glob("*/bicubic+xqda/split0*.json"))
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "code": "of an earlier version"}))
-    assert "bicubic+xqda  seed 0  paper: splits 0-1, stale 0" in bench("status", "--results", store).out
-    assert "1 of 4 cells are stale" in bench("table", "2", "-d", SMALL, "--results", store).out
-    again = bench("run", "-m", "bicubic+xqda", "-d", SMALL, "--splits", "0-1", "--results", store)
-    assert "2 finished before, 0 to run" in again.out
+@pytest.fixture
+def stale_store(store) -> Path:
+    """The store, with split 0 of bicubic+xqda of an older version of xqda."""
+    kept = Store(store)
+    (result,) = [r for r in kept.read_all()[0] if (r.cell.method, r.cell.split) == ("bicubic+xqda", 0)]
+    depends = copy.deepcopy(dict(result.cell.depends))
+    depends["method"]["version"] = 0
+    kept.remove(result)
+    kept.put(replace(result.cell, depends=depends), result.finished, {})
+    return store
+
+
+ROW = ("-d", SMALL, "--splits", "0-1", "--jobs", 1)
+WHY = "version of xqda 0, now 1"
+
+
+def test_a_stale_cell_of_a_method_given_by_name_is_run_again(bench, stale_store) -> None:
+    run = ("run", "-m", "bicubic+xqda", *ROW, "--results", stale_store)
+    kept = bench(*run, "--keep").out.splitlines()
+    assert kept[0] == f"1 cell is stale and kept ({WHY}); --force runs them again"
+    assert kept[1] == "2 cells: 1 finished before, 0 to run"
+    again = bench(*run).out.splitlines()
+    assert again[0] == f"1 stale cell of bicubic+xqda to run again: {WHY}"
+    assert again[1] == "2 cells: 1 finished before, 1 to run"
+    assert bench(*run).out.splitlines()[0] == "2 cells: 2 finished before, 0 to run"
+    assert len(list(stale_store.glob("*/bicubic+xqda/split0*.json"))) == 1, "the stale one has gone"
+
+
+@pytest.mark.parametrize("chosen", [("-m", "*+xqda"), ()])
+def test_stale_cells_of_methods_not_given_by_name_are_kept(bench, stale_store, chosen) -> None:
+    first = bench("run", *chosen, *ROW, "--results", stale_store, "--dry-run").out.splitlines()[0]
+    assert first == f"1 cell is stale and kept ({WHY}); --force runs them again"
+    forced = bench("run", "-m", "*bic*+xqda", *ROW, "--results", stale_store, "--force", "--dry-run").out
+    assert forced.splitlines()[0] == f"1 stale cell of bicubic+xqda to run again: {WHY}"
 
 
 def test_status_json(bench, store) -> None:
     rows = json.loads(bench("status", "--json", "--results", store).out)["cells"]
     assert {row["method"]: row["finished"] for row in rows} == {"bicubic+nfst": [0, 1], "bicubic+xqda": [0, 1]}
+
+
+class TestOwnResults:
+    """Cells go to the user's own store, are read with those that come with bench, and can be adopted."""
+
+    @pytest.fixture
+    def folders(self, tmp_path, monkeypatch) -> tuple[Path, Path]:
+        own, measured = tmp_path / "results" / "local", tmp_path / "results" / "measured"
+        measured.mkdir(parents=True)
+        monkeypatch.setenv("BENCH_RESULTS", str(own))
+        for module in ("stores", "upkeep"):
+            monkeypatch.setattr(f"bench.cli.{module}.MEASURED", measured)
+        return own, measured
+
+    def test_a_cell_that_bench_brings_is_not_run_again(self, bench, folders) -> None:
+        own, measured = folders
+        row = ("run", "-m", "bicubic+xqda", "-d", SMALL, "--jobs", 1)
+        assert bench(*row, "--splits", "0", "--results", measured).code == 0
+        output = bench(*row, "--splits", "0-1")
+        assert "2 cells: 1 finished before, 1 to run" in output.out
+        assert [len(list(folder.glob("*/*/split*"))) for folder in (measured, own)] == [1, 1]
+        (shown,) = json.loads(bench("status", "--json").out)["cells"]
+        assert (shown["finished"], shown["local"]) == ([0, 1], [1])
+
+    def test_adopt(self, bench, folders) -> None:
+        own, measured = folders
+        assert bench("run", "-m", "bicubic+xqda", "-m", "bicubic+nfst", *ROW).code == 0
+        before = {p.relative_to(own): p.read_bytes() for p in own.glob("*/bicubic+xqda/split*.json")}
+        assert len(before) == 2
+        output = bench("adopt", "-m", "bicubic+xqda", "--splits", "0-1")
+        assert (output.code, output.err) == (0, "")
+        assert {p.relative_to(measured): p.read_bytes() for p in measured.glob("*/*/split*.json")} == before
+        assert not list(own.glob("*/bicubic+xqda/split*"))
+        assert Store(measured).distances(Store(measured).read_all()[0][0].cell) is not None
+
+    def test_what_is_not_adopted(self, bench, folders) -> None:
+        own, measured = folders
+        store = fill(own, "bicubic+xqda", SMALL, [0.5], contract=False)
+        store.put(cell("bicubic+nfst", SMALL, depends={"method": {}}), record([0.5], contract=True), {})
+        store.put_failure(cell("bicubic+l2", SMALL), failure("it broke"))
+        store.put(cell("bicubic+gone", SMALL), record([0.5], contract=True), {})
+        output = bench("adopt")
+        assert output.code == 1
+        assert "0 cells adopted" in output.out
+        for why in ("had not passed the contract", "is stale", "it failed", "its plug-in is not there"):
+            assert output.err.count(why) == 1, why
+        assert len(list(own.glob("*/*/split*"))) == 4
+        assert not list(measured.rglob("*.json"))
+
+
+def test_failures_that_say_nothing_any_more_are_cleaned(bench, tmp_path) -> None:
+    store = fill(tmp_path, "bicubic+xqda", SMALL, [0.5])
+    store.put_failure(cell("bicubic+xqda", SMALL, depends={"method": {}}), failure("an older version broke"))
+    store.put_failure(cell("bicubic+gone", SMALL), failure("its file was deleted since"))
+    store.put_failure(cell("bicubic+nfst", SMALL), failure("broken still"))
+    output = bench("status", "--clean", "--results", tmp_path)
+    assert output.code == 0
+    assert [path.parent.name for path in tmp_path.rglob("*.failed.json")] == ["bicubic+nfst"]
+    assert "broken still" in output.out
+    assert "its plug-in is gone" in output.err
+    assert "the cell has finished since" in output.err
+    assert len(list(tmp_path.rglob("split*.json"))) == 2
 
 
 def test_compare(bench, store) -> None:
@@ -132,13 +225,15 @@ def test_doctor_needs_no_data(bench, tmp_path) -> None:
     assert "BENCH_DATA" in findings["datasets"]["viper"]["reason"]
 
 
-@pytest.mark.parametrize("arguments", [["list", "methods"], ["list", "datasets"], ["list", "tables"], ["--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["list", "methods"], ["list", "datasets"], ["list", "tables"], ["--help"], ["run", "-h"]]
+)
 def test_list_and_help_import_no_numerical_library(arguments) -> None:
     code = f"""
 import sys
 from bench.cli import main
 try:
-    main({arguments})
+    main({arguments.split()})
 except SystemExit:
     pass
 print([m for m in ("torch", "sklearn", "numpy", "scipy", "pandas") if m in sys.modules])

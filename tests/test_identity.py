@@ -92,7 +92,7 @@ def test_another_default_of_the_harness(stored, monkeypatch, option, value) -> N
 
 def test_another_version_of_a_step(stored, monkeypatch) -> None:
     after = {**identity.parts(), "lowres": 2}
-    monkeypatch.setattr(identity, "parts", lambda: after)
+    monkeypatch.setattr(identity, "parts", lambda *_: after)
     current.cache_clear()
     assert stale_rows(stored) == {"bicubic+xqda mlr_viper"}
 

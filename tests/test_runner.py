@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from bench.engine import plan as planner
 from bench.engine import run as runner
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.store import Store
 from bench.errors import UsageError
+from bench.learning.device import torch_threads
 from bench.plugin.base import Method
 from bench.plugin.registry import Registry, registry
 from bench.plugin.spec import dataset_spec, method_spec
+from tests.cells import record
 from tests.test_cell import Plain, plugin
 
 SMALL = "synthetic[identities=24]"
@@ -37,52 +40,52 @@ class Trainee(Plain):
 
 
 @pytest.fixture
-def settings(tmp_path, monkeypatch) -> runner.Settings:
+def settings(tmp_path, monkeypatch) -> planner.Settings:
     found = registry()
     ours = [replace(plugin(k, c), module=__name__) for k, c in (("method", Starter), ("frontend", Trainee))]
     added = Registry((*found.plugins, *ours), ())
-    for module in ("runner", "spec"):
-        monkeypatch.setattr(f"bench.{module}.registry", lambda: added)
-    return runner.Settings(
+    for module in ("bench.engine.plan", "bench.engine.identity", "bench.plugin.spec"):
+        monkeypatch.setattr(f"{module}.registry", lambda: added)
+    return planner.Settings(
         Store(tmp_path / "store"), Cache(tmp_path / "cache"), None, datasets=[SMALL], splits=[0], profile="quick"
     )
 
 
-def with_weights(settings: runner.Settings, content: bytes, folder: Path) -> runner.Settings:
+def with_weights(settings: planner.Settings, content: bytes, folder: Path) -> planner.Settings:
     folder.mkdir()
     (folder / "start.mat").write_bytes(content)
     return replace(settings, weights=folder)
 
 
 def test_missing_weights_are_a_reason(settings) -> None:
-    skipped = runner.plan(replace(settings, methods=["start*", "bicubic+xqda"])).skipped
+    skipped = planner.plan(replace(settings, methods=["start*", "bicubic+xqda"])).skipped
     assert skipped == [
         f"starter on {SMALL}: starter starts from start.mat, looked for in --weights or BENCH_WEIGHTS, and neither is"
         " given"
     ]
     with pytest.raises(UsageError, match=r"^starter cannot run here: starter starts from start\.mat, looked for"):
-        runner.plan(replace(settings, methods=["starter"]))
-    assert len(runner.plan(replace(settings, methods=["starter"], profile="smoke")).tasks) == 1
+        planner.plan(replace(settings, methods=["starter"]))
+    assert len(planner.plan(replace(settings, methods=["starter"], profile="smoke")).tasks) == 1
 
 
 def test_a_cell_names_its_initial_weights_by_content(settings, tmp_path) -> None:
     def cells(settings) -> list:
-        return [task.cell for task in runner.plan(replace(settings, methods=["starter", "bicubic+xqda"])).tasks]
+        return [task.cell for task in planner.plan(replace(settings, methods=["starter", "bicubic+xqda"])).tasks]
 
     first, plain = cells(with_weights(settings, b"one", tmp_path / "a"))
     same, _ = cells(with_weights(settings, b"one", tmp_path / "b"))
     other, plain_again = cells(with_weights(settings, b"two", tmp_path / "c"))
-    assert len(first.weights) == 64
+    assert [len(digest) for digest in first.weights] == [64]
     assert first == same
-    assert first.key != other.key
+    assert first.fingerprint != other.fingerprint
     assert plain == plain_again
-    assert plain.weights == ""
+    assert plain.weights == ()
 
 
 def test_a_frontends_training_schedule_names_the_cell(settings) -> None:
     data = load(dataset_spec(SMALL), None, 0, settings.cache)
     profiles = [
-        runner.make_cell(method_spec(name), data, 0, settings).profile for name in ("trainee+xqda", "bicubic+xqda")
+        planner.make_cell(method_spec(name), data, 0, settings).profile for name in ("trainee+xqda", "bicubic+xqda")
     ]
     assert profiles == ["quick", "paper"]
 
@@ -91,13 +94,13 @@ def test_torch_computes_on_the_threads_of_the_harness() -> None:
     import torch
 
     before = torch.get_num_threads()
-    with runner.torch_threads(before + 1):
+    with torch_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 
 def test_checkpoints_go_when_the_cell_is_stored(settings, monkeypatch) -> None:
-    (task,) = runner.plan(replace(settings, methods=["bicubic+xqda"])).tasks
+    (task,) = planner.plan(replace(settings, methods=["bicubic+xqda"])).tasks
     seen = []
 
     def evaluate(*arguments):
@@ -109,7 +112,7 @@ def test_checkpoints_go_when_the_cell_is_stored(settings, monkeypatch) -> None:
     original = runner.evaluate
     monkeypatch.setattr(runner, "evaluate", evaluate)
     assert runner.run_task(task, settings, wait=True).error is None
-    assert task.cell.key in seen[0].name
+    assert seen[0].name == task.cell.fingerprint
     assert not seen[0].exists()
     assert seen[0].parent == settings.store.folder / "distances" / "checkpoints"
 
@@ -123,7 +126,7 @@ def test_weights_that_are_no_folder_are_one_line(bench, tmp_path) -> None:
 
 def test_cells_spread_over_the_devices_there_are(settings) -> None:
     two = replace(settings, devices=("gpu:0", "gpu:1"))
-    settings.store.lock(runner.make_cell(method_spec("bicubic+xqda"), load_small(settings), 0, settings))
+    settings.store.lock(planner.make_cell(method_spec("bicubic+xqda"), load_small(settings), 0, settings))
     with runner.free_device(two) as first, runner.free_device(two) as second:
         assert {first, second} == {"gpu:0", "gpu:1"}
     with runner.free_device(two) as again:
@@ -134,7 +137,7 @@ def test_cells_spread_over_the_devices_there_are(settings) -> None:
 
 def test_a_device_is_waited_for(settings, monkeypatch) -> None:
     two = replace(settings, devices=("gpu:0", "gpu:1"))
-    settings.store.lock(runner.make_cell(method_spec("bicubic+xqda"), load_small(settings), 0, settings))
+    settings.store.lock(planner.make_cell(method_spec("bicubic+xqda"), load_small(settings), 0, settings))
     with contextlib.ExitStack() as held:
         first, second = (held.enter_context(runner.free_device(two)) for _ in range(2))
         waits = []
@@ -157,23 +160,23 @@ def load_small(settings):
 def test_time_is_estimated_from_the_likest_cells(settings) -> None:
     data = load_small(settings)
 
-    def task(name: str, split: int) -> runner.Task:
+    def task(name: str, split: int) -> planner.Task:
         method = method_spec(name)
-        return runner.Task(runner.make_cell(method, data, split, settings), method, data)
+        return planner.Task(planner.make_cell(method, data, split, settings), method, data)
 
     for split, seconds in enumerate((2.0, 4.0, 6.0)):
         done = task("bicubic+xqda", split).cell
-        settings.store.put(done, {"cmc": [1.0], "cost": {"total_seconds": seconds}}, {})
-    exact = runner.estimate([task("bicubic+xqda", 5), task("bicubic+xqda", 6)], settings.store, jobs=2)
-    assert exact == runner.Estimate(4.0, akin=0, unknown=0)
-    akin = runner.estimate([task("bicubic+xqda[solver=eigh]", 0), task("bicubic+nfst", 0)], settings.store, jobs=1)
-    assert akin == runner.Estimate(4.0, akin=1, unknown=1)
+        settings.store.put(done, record([1.0], cost={"total_seconds": seconds}), {})
+    exact = planner.estimate([task("bicubic+xqda", 5), task("bicubic+xqda", 6)], replace(settings, jobs=2))
+    assert exact == planner.Estimate(4.0, similar=0, unknown=0)
+    similar = planner.estimate([task("bicubic+xqda[solver=eigh]", 0), task("bicubic+nfst", 0)], settings)
+    assert similar == planner.Estimate(4.0, similar=1, unknown=1)
 
 
 def test_ten_splits_or_as_many_as_a_data_set_has(settings) -> None:
     data = load_small(settings)
     own = replace(data, splits=(data.split(0, 0), data.split(1, 0)))
     default = replace(settings, splits=None)
-    assert list(runner.chosen_splits(default, data)) == list(range(10))
-    assert list(runner.chosen_splits(default, own)) == [0, 1]
-    assert list(runner.chosen_splits(settings, own)) == [0]
+    assert list(planner.chosen_splits(default, data)) == list(range(10))
+    assert list(planner.chosen_splits(default, own)) == [0, 1]
+    assert list(planner.chosen_splits(settings, own)) == [0]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from bench.errors import BenchError
+from bench.errors import BenchError, StorageError
 from bench.files import write_atomically
 
 
@@ -50,7 +50,7 @@ class Cache:
         try:
             yield
         except OSError as error:
-            raise BenchError(
+            raise StorageError(
                 f"cannot write to the cache {self.folder}: {error.strerror or error}; free space or set BENCH_CACHE"
             ) from error
 

@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_info
 from bench.engine.cache import Cache, cache_folder
 from bench.engine.data import decode, folder_of, list_photos, load
 from bench.engine.provenance import environment
-from bench.engine.run import resolve_device
 from bench.engine.store import Store
 from bench.errors import BenchError, DataError, listing
 from bench.learning.weights import READERS, sha256, weights_folder
@@ -34,6 +33,8 @@ def examine(root: Path | None, results: Path, names: Sequence[str] = (), weights
 
     UsageError for a name that is none; a data set that is missing or damaged is a finding, not an error.
     """
+    from bench.learning.device import resolve_device
+
     cache = Cache(cache_folder())
     specs = [dataset_spec(name) for name in names]
     finished, problems = Store(results).read_all()

@@ -12,12 +12,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
+from bench.errors import UsageError
+from bench.plugin import outside
 from bench.plugin.grammar import DatasetOptions, MethodOptions, split_text, value_text
-from bench.plugin.registry import ROOT, Plugin, registry
+from bench.plugin.registry import PACKAGE, ROOT, Plugin, registry
 
 PROTOCOL_STEPS = ("decode", "resize", "splits", "matching", "scoring")
 """Parts that every number passes; `lowres` and `fusion` where the data set has low-resolution probes."""
@@ -43,15 +46,15 @@ class Cell:
     weights: tuple[str, ...] = ()
     depends: Depends = field(default_factory=dict, hash=False)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits: equal for two cells whose numbers must be equal, up to the machine's rounding."""
-        return short_hash(asdict(self))
+        return short_hash({f.name: getattr(self, f.name) for f in fields(self)})
 
-    @property
+    @cached_property
     def row(self) -> str:
         """Likewise of all that the cells of a row share: only cells of one row are averaged."""
-        return short_hash({**asdict(self), "split": None})
+        return short_hash({**{f.name: getattr(self, f.name) for f in fields(self)}, "split": None})
 
     def __str__(self) -> str:
         return f"{self.method} {self.dataset} split {self.split}"
@@ -134,17 +137,21 @@ def uses(plugin: Plugin) -> Sequence[str]:
 
 
 def part_version(name: str) -> int:
-    """The version of a part; KeyError for a name that no module gives itself."""
-    return parts()[name]
+    """The version of a part; UsageError for a name that no module gives itself."""
+    try:
+        return parts(outside.folders())[name]
+    except KeyError:
+        raise UsageError(f"no module is the part {name!r}, which a plug-in says that it uses") from None
 
 
 @cache
-def parts() -> dict[str, int]:
-    """Every part of the tree with its version, from the ``PART`` lines of `bench` and `methods`."""
+def parts(folders: tuple[Path, ...] = ()) -> dict[str, int]:
+    """Every part with its version, from the ``PART`` lines of `bench`, of the plug-ins' tree and of folders outside."""
     line = re.compile(r'^PART = \("(\w+)", (\d+)\)$', re.MULTILINE)
     found: dict[str, int] = {}
-    for folder in ("bench/protocol", "bench/engine", "bench/learning", "methods", "datasets"):
-        for path in sorted((ROOT / folder).glob("*.py")):
+    own = [PACKAGE / name for name in ("protocol", "engine", "learning")]
+    for folder in (*own, ROOT / "methods", ROOT / "datasets", *folders):
+        for path in sorted(folder.glob("*.py")):
             for name, version in line.findall(path.read_text(encoding="utf-8", errors="replace")):
-                found[name] = int(version)
+                found.setdefault(name, int(version))
     return found

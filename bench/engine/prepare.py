@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.engine.cache import Cache
 from bench.engine.data import Data, load
-from bench.engine.run import expand
+from bench.engine.plan import expand
 from bench.errors import DataError
 from bench.plugin.registry import registry
 from bench.plugin.spec import dataset_spec

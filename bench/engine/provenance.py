@@ -49,6 +49,8 @@ def machine() -> str:
 def git_commit() -> str | None:
     """Commit of the tree, with ``+changes`` when files differ from it; None outside a checkout."""
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            return None
         commit = git("rev-parse", "HEAD")
         changed = git("status", "--porcelain", "--untracked-files=no", "--", *PACKAGES)
     except (OSError, subprocess.CalledProcessError):

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from bench.engine.identity import Cell
 from bench.engine.record import FORMAT, Failure, File, Record
-from bench.errors import BenchError
+from bench.errors import BenchError, StorageError
 from bench.files import write_atomically
 from bench.plugin.grammar import split_text
 
@@ -194,8 +194,8 @@ def prefix(cell: Cell) -> str:
     return f"split{cell.split}-seed{cell.seed}-{cell.profile}-"
 
 
-def cannot_write(folder: Path, error: OSError) -> BenchError:
-    return BenchError(
+def cannot_write(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
         f"cannot write to {folder}: {error.strerror or error}; finished cells are kept, free space and run again"
     )
 

@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 import bench
+from bench.errors import BenchError
 from bench.plugin.registry import ROOT
 
 OURS = Path(bench.__file__).resolve().parent
@@ -19,6 +20,15 @@ def raised_at(error: BaseException) -> str | None:
         if path.is_file() and not any(path.is_relative_to(folder) for folder in (OURS, *LIBRARIES)):
             return f"{shown(path)}, line {line}"
     return None
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: a plug-in's with the place, ``ValueError: no image (methods/stripes.py, line 12)``."""
+    if isinstance(error, BenchError):
+        return " ".join(str(error).split())
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    place = raised_at(error)
+    return f"{text} ({place})" if place and place not in text else text
 
 
 def defined_at(kind: type, function: str) -> str:

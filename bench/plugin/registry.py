@@ -14,14 +14,20 @@ from functools import cache
 from pathlib import Path
 
 from bench.errors import NotApplicable, UsageError
+from bench.plugin import outside
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE / "_tree" if (PACKAGE / "_tree").is_dir() else PACKAGE.parent
+"""The folder of `methods`, `datasets` and `results`: the clone, or what an installed bench brings of it."""
 KINDS = {"Dataset": "dataset", "FrontEnd": "frontend", "Method": "method"}
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A class found in a plug-in file.  kind: dataset, frontend or method; summary: its docstring's first line."""
+    """A class found in a plug-in file.
+
+    kind: dataset, frontend or method.  summary: its docstring's first line.  folder: where it lies outside the tree.
+    """
 
     name: str
     kind: str
@@ -31,20 +37,32 @@ class Plugin:
     parameters: str
     attributes: dict[str, object]
     defaults: dict[str, object] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def file(self) -> str:
+        """The file, as messages name it."""
+        if self.folder:
+            return str(self.folder / f"{self.module.rpartition('.')[2]}.py")
+        return f"{self.module.replace('.', '/')}.py"
 
     def load(self) -> type:
         """Import the file and return the class.
 
         The tree comes first on the path, so that its `datasets` is ours even beside an installed package of that name.
         """
-        if str(ROOT) not in sys.path[:1]:
+        if self.folder:
+            outside.make_package(self.folder)
+        elif str(ROOT) not in sys.path[:1]:
             sys.path.insert(0, str(ROOT))
         try:
             return getattr(importlib.import_module(self.module), self.class_name)
-        except Exception as error:  # a plug-in's file is anyone's: whatever it raises costs this plug-in only
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plug-in's file is anyone's: whatever it raises costs this plug-in only
             reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
             raise NotApplicable(
-                f"{self.name} cannot be loaded from {self.module.replace('.', '/')}.py: {reason}"
+                f"{self.name} cannot be loaded from {self.file}: {reason}"
             ) from error
 
 
@@ -76,22 +94,28 @@ def unknown(what: str, name: str, known: list[str]) -> UsageError:
     return UsageError(f"no {what} {name!r}: {hint}there is {', '.join(known) or 'none'}")
 
 
-@cache
 def registry(root: Path = ROOT) -> Registry:
-    """Read every plug-in file below `root`."""
+    """The plug-ins below `root` and, with those of the tree, those outside it (`bench.plugin.outside`)."""
+    return read_plugins(root, outside.folders() if root == ROOT else ())
+
+
+@cache
+def read_plugins(root: Path, folders: tuple[Path, ...]) -> Registry:
+    """Read every plug-in file below `root` and in the folders outside it."""
     classes: dict[tuple[str, str], ast.ClassDef] = {}
     origins: dict[str, dict[str, tuple[str, str]]] = {}
     problems = []
-    for folder in ("datasets", "methods"):
-        for path in sorted((root / folder).glob("*.py")):
-            try:
-                tree = ast.parse(path.read_text(encoding="utf-8"))
-            except (SyntaxError, ValueError, OSError) as error:
-                problems.append(f"{folder}/{path.name} is not a plug-in: {error}")
-                continue
-            module = f"{folder}.{path.stem}"
-            origins[module] = imported_names(tree, folder)
-            classes |= {(module, node.name): node for node in tree.body if isinstance(node, ast.ClassDef)}
+    homes: dict[str, Path | None] = {}
+    for package, path, folder in outside.files(root, folders):
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, ValueError, OSError) as error:
+            problems.append(f"{path if folder else f'{package}/{path.name}'} is not a plug-in: {error}")
+            continue
+        module = f"{package}.{path.stem}"
+        homes[module] = folder
+        origins[module] = imported_names(tree, package)
+        classes |= {(module, node.name): node for node in tree.body if isinstance(node, ast.ClassDef)}
 
     def lineage(module: str, node: ast.ClassDef) -> list[tuple[str, ast.ClassDef]]:
         """The class and its in-tree bases with their modules, nearest first."""
@@ -113,12 +137,19 @@ def registry(root: Path = ROOT) -> Registry:
         attributes = {k: v for _, n in reversed(family) for k, v in constants(n).items()}
         signature = next((s for _, n in family if (s := init_signature(n)) is not None), {})
         text = ", ".join(f"{key}={value}" if value else key for key, value in signature.items())
-        plugin = Plugin(name, kinds[0], module, class_name, docstring(node), text, attributes, literals(signature))
+        plugin = Plugin(
+            name, kinds[0], module, class_name, docstring(node), text, attributes, literals(signature), homes[module]
+        )
         if (other := plugins.setdefault((plugin.kind, name), plugin)) is not plugin:
             problems.append(
-                f"{other.module} and {module} both define the {plugin.kind} {name!r}; the second is ignored"
+                f"{said(other)} and {said(plugin)} both define the {plugin.kind} {name!r}; the second is ignored"
             )
     return Registry(tuple(plugins.values()), tuple(problems))
+
+
+def said(plugin: Plugin) -> str:
+    """A plug-in's module, or its file where it lies outside the tree."""
+    return plugin.file if plugin.folder else plugin.module
 
 
 def imported_names(tree: ast.Module, package: str) -> dict[str, tuple[str, str]]:

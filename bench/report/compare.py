@@ -1,110 +1,133 @@
 """Two methods on one data set, paired over their common splits."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from bench.engine.store import Result
 from bench.errors import UsageError
 from bench.plugin.registry import unknown
-from bench.plugin.spec import method_spec
 from bench.protocol.statistics import paired
-from bench.report.tables import Group, any_cell, percent_at, row_groups
+from bench.report.escape import for_terminal
+from bench.report.groups import Group, Groups, has_schedule
+from bench.report.names import normal, select
 
 COMPARED_RANKS = (1, 5, 10, 20)
 
 
+@dataclass(frozen=True)
+class AtRank:
+    """Means of both and of their differences, in percent points.
+
+    ci_low, ci_high: None of a single split.  p: of the sign-flip test, exact where all flips were enumerated.
+    """
+
+    rank: int
+    a: float
+    b: float
+    difference: float
+    ci_low: float | None
+    ci_high: float | None
+    p: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods at each of `COMPARED_RANKS`.  notes: what a reader must know of the cells."""
+
+    a: str
+    b: str
+    dataset: str
+    seed: int
+    profile_a: str
+    profile_b: str
+    splits: list[int]
+    ranks: list[AtRank]
+    notes: list[str]
+
+
 def compare(
     results: Sequence[Result], a: str, b: str, dataset: str, seed: int, profile: str | None = None
-) -> dict[str, Any]:
-    """Differences a - b in percent points at ranks 1, 5, 10, 20, each with interval and exact sign-flip p.
+) -> Comparison:
+    """Differences a - b in percent points at ranks 1, 5, 10, 20, each with interval and sign-flip p.
 
-    Cells are paired within one version of the data and, where both methods are trained, within one schedule if they
-    have a split of one in common.  profile: this schedule only, of methods that have one.
+    Cells are paired within equal data and, where both methods are trained, within one schedule if they have a split of
+    one in common; current cells are taken before stale ones.  profile: this schedule only, of methods that have one.
 
     UsageError when a row has no finished cell or the two have no split in common.
     """
-    a, b = canonical_name(a), canonical_name(b)
-    groups_a, groups_b = (finished(results, method, dataset, seed, profile) for method in (a, b))
-    pairs = [(x, y) for x in groups_a for y in groups_b if any_cell(x).data == any_cell(y).data and set(x) & set(y)]
+    groups = Groups(results)
+    names = select([dataset], sorted({r.cell.dataset for r in groups.results}), "data set")
+    if len(names) > 1:
+        raise UsageError(f"{dataset!r} stands for several data sets: {', '.join(names)}; compare takes one")
+    (dataset,) = names
+    groups_a, groups_b = (finished(groups, method, dataset, seed, profile) for method in (a, b))
+    pairs = [(x, y) for x in groups_a for y in groups_b if set(x.splits) & set(y.splits)]
     if not pairs:
         raise UsageError(f"{a} and {b} have no finished split of {dataset} in common")
+    alike = [(x, y) for x, y in pairs if x.comparable == y.comparable]
+    if not alike:
+        raise UsageError(
+            f"the cells of {a} and {b} on {dataset} are of different data or versions of the protocol: run both again"
+        )
     tied = has_schedule(a) and has_schedule(b)
 
-    def preference(pair: tuple[Group, Group]) -> tuple[bool, int]:
+    def preference(pair: tuple[Group, Group]) -> tuple[bool, bool, int]:
         x, y = pair
-        return tied and any_cell(x).profile == any_cell(y).profile, len(set(x) & set(y))
+        one_schedule = tied and x.cell.profile == y.cell.profile
+        return not (x.stale or y.stale), one_schedule, len(set(x.splits) & set(y.splits))
 
     # Of equals the first: groups come in the order in which tables take them.
-    best = max(pairs, key=preference)
-    splits = sorted(set(best[0]) & set(best[1]))
-    curves = {m: {split: group[split][1] for split in splits} for m, group in zip((a, b), best, strict=True)}
-    rows = []
-    for rank in COMPARED_RANKS:
-        values = {m: [percent_at(curves[m][s], rank) for s in splits] for m in (a, b)}
-        test = paired([x - y for x, y in zip(values[a], values[b], strict=True)])
-        rows.append(
-            {
-                "rank": rank,
-                "a": sum(values[a]) / len(splits),
-                "b": sum(values[b]) / len(splits),
-                "difference": test.mean,
-                "ci_low": None if len(splits) < 2 else test.low,
-                "ci_high": None if len(splits) < 2 else test.high,
-                "p": test.p,
-                "exact": test.exact,
-            }
-        )
-    profiles = {"profile_a": any_cell(best[0]).profile, "profile_b": any_cell(best[1]).profile}
-    return {"a": a, "b": b, "dataset": dataset, "seed": seed, **profiles, "splits": splits, "ranks": rows}
+    first, second = max(alike, key=preference)
+    splits = sorted(set(first.splits) & set(second.splits))
+    notes = [f"{m} is stale: {'; '.join(g.stale)}" for m, g in ((a, first), (b, second)) if g.stale]
+    notes += [f"{m}: your own results" for m, g in ((a, first), (b, second)) if g.local]
+    return Comparison(
+        a, b, dataset, seed, first.cell.profile, second.cell.profile, splits,
+        [at_rank(first, second, splits, rank) for rank in COMPARED_RANKS], notes,
+    )  # fmt: skip
 
 
-def finished(results: Sequence[Result], method: str, dataset: str, seed: int, profile: str | None) -> list[Group]:
-    """The `row_groups` of a method, those of `profile` only where it has schedules; UsageError without any."""
-    groups = row_groups(results, dataset, method, seed)
-    if not groups:
-        names = sorted({r.cell.method for r in results if r.cell.dataset == dataset})
-        if not names:
-            raise unknown("measured data set", dataset, sorted({r.cell.dataset for r in results}))
+def at_rank(a: Group, b: Group, splits: Sequence[int], rank: int) -> AtRank:
+    of_a, of_b = (dict(zip(group.splits, group.percent(rank), strict=True)) for group in (a, b))
+    values_a, values_b = [of_a[s] for s in splits], [of_b[s] for s in splits]
+    test = paired([x - y for x, y in zip(values_a, values_b, strict=True)])
+    several = len(splits) > 1
+    low, high = (test.low, test.high) if several else (None, None)
+    mean_a, mean_b = sum(values_a) / len(splits), sum(values_b) / len(splits)
+    return AtRank(rank, mean_a, mean_b, test.mean, low, high, test.p, test.exact)
+
+
+def finished(groups: Groups, method: str, dataset: str, seed: int, profile: str | None) -> list[Group]:
+    """The groups of a method, those of `profile` only where it has schedules; UsageError without any."""
+    names = groups.methods(dataset, seed)
+    name = next((n for n in names if normal(n) == normal(method)), method)
+    found = groups.find(dataset, name, seed)
+    if not found:
         raise unknown(f"finished cell on {dataset} of", method, names)
-    if profile is None or not has_schedule(method):
-        return groups
-    there = sorted({any_cell(group).profile for group in groups})
-    if profile not in there:
-        raise UsageError(f"no finished cell on {dataset} of {method} of profile {profile}: there is {', '.join(there)}")
-    return [group for group in groups if any_cell(group).profile == profile]
+    chosen = groups.find(dataset, name, seed, profile)
+    if not chosen:
+        there = ", ".join(sorted({group.cell.profile for group in found}))
+        raise UsageError(f"no finished cell on {dataset} of {method} of profile {profile}: there is {there}")
+    return chosen
 
 
-def has_schedule(method: str) -> bool:
-    """Whether a method's profile matters; True where its plug-in is not there any more."""
-    from bench.engine.run import has_profiles
-
-    try:
-        return has_profiles(method_spec(method))
-    except UsageError:
-        return True
-
-
-def canonical_name(method: str) -> str:
-    """A method's canonical text; as it is where its plug-in is not there any more."""
-    try:
-        return method_spec(method).text
-    except UsageError:
-        return method
-
-
-def as_text(comparison: dict[str, Any]) -> str:
+def as_text(comparison: Comparison) -> str:
     """A line per rank."""
-    n = len(comparison["splits"])
+    c = comparison
+    n = len(c.splits)
     a, b = (
-        comparison[key] + (f" ({profile})" if (profile := comparison[f"profile_{key}"]) != "paper" else "")
-        for key in ("a", "b")
+        name + (f" ({profile})" if profile != "paper" else "")
+        for name, profile in ((c.a, c.profile_a), (c.b, c.profile_b))
     )
-    lines = [f"{a} minus {b} on {comparison['dataset']}, paired over {n} split{'s' if n > 1 else ''}, percent points"]
-    for row in comparison["ranks"]:
-        interval = "one split, no interval" if n < 2 else f"95 % CI {row['ci_low']:+.2f} to {row['ci_high']:+.2f}"
-        kind = "exact" if row["exact"] else "sampled"
+    lines = [f"{a} minus {b} on {c.dataset}, paired over {n} split{'s' if n > 1 else ''}, percent points"]
+    for row in c.ranks:
+        interval = "one split, no interval"
+        if row.ci_low is not None and row.ci_high is not None:
+            interval = f"95 % CI {row.ci_low:+.2f} to {row.ci_high:+.2f}"
+        kind = "exact" if row.exact else "sampled"
         lines.append(
-            f"rank {row['rank']:>2}: {row['a']:5.1f} - {row['b']:5.1f} = {row['difference']:+.2f}  ({interval};"
-            f" {kind} sign-flip p = {row['p']:.4f})"
+            f"rank {row.rank:>2}: {row.a:5.1f} - {row.b:5.1f} = {row.difference:+.2f}  ({interval};"
+            f" {kind} sign-flip p = {row.p:.4f})"
         )
-    return "\n".join(lines)
+    return "\n".join(for_terminal(line) for line in (*lines, *c.notes))

@@ -11,7 +11,11 @@ PUBLISHED = ROOT / "results" / "published"
 
 @dataclass(frozen=True)
 class Published:
-    """A printed number.  value: percent, None where the paper has none.  erratum: it cannot be right as printed."""
+    """A printed number.
+
+    value: percent, None where the paper has none.  erratum: it cannot be right as printed.  shots: images of each
+    person in the gallery; a number of several shots is one of the data set with ``gallery_shots``.
+    """
 
     table: str
     dataset: str
@@ -19,6 +23,7 @@ class Published:
     rank: int
     value: float | None
     erratum: bool
+    shots: int = 1
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,10 @@ def published() -> tuple[Published, ...]:
         for row in csv.DictReader(file):
             if row["rank"].isdecimal():
                 value = float(row["value"]) if row["value"] else None
+                shots = int(row["shots"])
+                dataset = row["dataset"] if shots == 1 else f"{row['dataset']}[gallery_shots={shots}]"
                 erratum = row["note"].startswith("erratum")
-                rows.append(Published(row["table"], row["dataset"], row["method"], int(row["rank"]), value, erratum))
+                rows.append(Published(row["table"], dataset, row["method"], int(row["rank"]), value, erratum, shots))
     return tuple(rows)
 
 

@@ -1,60 +1,85 @@
-"""What the store holds: finished, failed and stale cells of each method on each data set."""
+"""What stores hold: finished, failed and stale cells of each method on each data set."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from bench.engine.store import Store
-from bench.report.tables import is_stale
+from bench.engine.freshness import stale
+from bench.engine.store import Result
+from bench.report.escape import for_terminal
+from bench.report.groups import LOCAL
+from bench.report.notes import ranges
 
 
-def summarise(store: Store) -> tuple[list[dict[str, Any]], list[str]]:
-    """One row per (data set, method, seed, profile): splits finished, failed, stale; and lines for unreadable files."""
-    results, problems = store.read_all(failures=True)
-    rows: dict[tuple[str, str, int, str], dict[str, Any]] = {}
+@dataclass
+class Row:
+    """Cells that differ in nothing but their split.
+
+    stale: what has changed since, empty for current cells.  local: splits of the user's own store.  failed: split ->
+    error.
+    """
+
+    dataset: str
+    method: str
+    seed: int
+    profile: str
+    row: str
+    data: str
+    weights: tuple[str, ...]
+    finished: list[int] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    local: list[int] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, str, int, str]:
+        return self.dataset, self.method, self.seed, self.profile
+
+
+def summarise(results: Sequence[Result]) -> list[Row]:
+    """A row for all cells that may be averaged, in order of data set, method, seed and profile."""
+    rows: dict[str, Row] = {}
     for result in results:
         cell = result.cell
-        row = rows.setdefault(
-            (cell.dataset, cell.method, cell.seed, cell.profile),
-            {
-                "dataset": cell.dataset,
-                "method": cell.method,
-                "seed": cell.seed,
-                "profile": cell.profile,
-                "finished": [],
-                "stale": [],
-                "failed": {},
-            },
-        )
-        if result.failed:
-            row["failed"][str(cell.split)] = result.record["error"]
+        key = cell.row
+        if key not in rows:
+            rows[key] = Row(
+                cell.dataset, cell.method, cell.seed, cell.profile, key, cell.data, cell.weights, stale=stale(result)
+            )
+        row = rows[key]
+        if result.failure:
+            row.failed[cell.split] = result.failure.error
         else:
-            row["finished"].append(cell.split)
-            if is_stale(result):
-                row["stale"].append(cell.split)
-    return [rows[key] for key in sorted(rows)], problems
+            row.finished.append(cell.split)
+            if result.origin == LOCAL:
+                row.local.append(cell.split)
+    for row in rows.values():
+        row.finished.sort()
+    return sorted(rows.values(), key=lambda row: (row.dataset, row.method, row.seed, row.profile, bool(row.stale)))
 
 
-def ranges(numbers: list[int]) -> str:
-    """``0-3,7``."""
-    groups: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return ",".join(f"{g[0]}-{g[-1]}" if len(g) > 1 else str(g[0]) for g in groups)
-
-
-def as_text(rows: list[dict[str, Any]]) -> str:
+def as_text(rows: Sequence[Row]) -> str:
     """A line for each row, and one for each failure."""
     if not rows:
         return "no cell yet; python -m bench run --all makes some"
+    data: dict[tuple[str, str, int, str], set[str]] = {}
+    weights: dict[tuple[str, str, int, str], set[tuple[str, ...]]] = {}
+    for row in rows:
+        data.setdefault(row.place, set()).add(row.data)
+        weights.setdefault(row.place, set()).add(row.weights)
     lines = []
     for row in rows:
-        stale = f", stale {ranges(row['stale'])}" if row["stale"] else ""
-        failed = f", failed {','.join(row['failed'])}" if row["failed"] else ""
-        lines.append(
-            f"{row['dataset']}  {row['method']}  seed {row['seed']}  {row['profile']}: splits"
-            f" {ranges(row['finished']) or 'none'}{stale}{failed}"
-        )
-        lines += [f"    split {split}: {error}" for split, error in row["failed"].items()]
+        words = [f"splits {ranges(row.finished) or 'none'}"]
+        if row.failed:
+            words.append(f"failed {ranges(row.failed)}")
+        if row.local:
+            words.append(f"your own {ranges(row.local)}")
+        if len(data[row.place]) > 1:
+            words.append(f"data {row.data[:6]}")
+        if len(weights[row.place]) > 1:
+            words.append(f"weights {'+'.join(w[:6] for w in row.weights) or 'none'}")
+        if row.stale:
+            words.append(f"stale ({'; '.join(row.stale)})")
+        name = f"{row.dataset}  {row.method}  seed {row.seed}  {row.profile}"
+        lines.append(for_terminal(f"{name}: {', '.join(words)}"))
+        lines += [f"    split {split}: {for_terminal(error)}" for split, error in sorted(row.failed.items())]
     return "\n".join(lines)

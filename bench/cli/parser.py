@@ -1,0 +1,232 @@
+"""The words of the command line; only what every command needs is imported."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import __version__
+from bench.errors import UsageError
+
+EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance, 2 usage, 3 data missing or unreadable,
+130 interrupted, 143 terminated (finished cells are kept; run the same command again to go on)"""
+PROFILES = ("smoke", "quick", "paper")
+GRAMMAR = "a name, a glob or name[key=value,...], e.g. bicubic+xqda[solver=eigh]; may be given more than once"
+SEEDS = 2**63
+MOST_JOBS = 4096
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for a usage error."""
+
+    def error(self, message: str) -> Any:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+Add = Callable[[str, str], argparse.ArgumentParser]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    prog = "bench" if Path(sys.argv[0]).stem == "bench" else "python -m bench"
+    parser = Parser(prog=prog, description="Benchmark of low-resolution person re-identification.", epilog=EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"bench {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES)
+        command.add_argument(
+            "--results",
+            type=Path,
+            metavar="DIR",
+            help="read and write this store alone (default: results/measured, and results/local or BENCH_RESULTS)",
+        )
+        command.add_argument(
+            "--plugins",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="DIR",
+            help="a folder of further methods and data sets; may be given more than once (also: BENCH_PLUGINS)",
+        )
+        return command
+
+    for declare in (add_list, add_run, add_status, add_table, add_compare, add_adopt, add_pretrain, add_others):
+        declare(add)
+    return parser
+
+
+def add_list(add: Add) -> None:
+    command = add("list", "What there is: methods, datasets or tables.")
+    command.add_argument("what", choices=("methods", "datasets", "tables"))
+    add_json(command)
+
+
+def add_run(add: Add) -> None:
+    command = add("run", "Run cells that have no result yet, and print their tables.")
+    command.add_argument("--all", action="store_true", help="every method on every data set that is there")
+    add_choice(command)
+    command.add_argument("--seed", type=seed, default=0, help="seed of splits, low resolution and models (default: 0)")
+    command.add_argument(
+        "--profile",
+        choices=PROFILES,
+        help="training schedule of methods that have one (default: quick; smoke on drawn images)",
+    )
+    command.add_argument(
+        "--jobs",
+        type=jobs,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes (default: all cores); the results of closed-form methods do not depend on it",
+    )
+    command.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of the weights files that networks start from (default: BENCH_WEIGHTS)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only say what would be run, and for how long")
+    stale = command.add_mutually_exclusive_group()
+    stale.add_argument("--force", action="store_true", help="compute finished and stale cells again")
+    stale.add_argument("--keep", action="store_true", help="keep stale cells, of methods given by name too")
+    command.add_argument(
+        "--verify", action="store_true", help="compute a random split of each stored row again and compare"
+    )
+    add_data(command)
+    add_training(command)
+
+
+def add_status(add: Add) -> None:
+    command = add("status", "Finished, failed and stale cells of the store.")
+    command.add_argument(
+        "--clean", action="store_true", help="remove failures of plug-ins that are gone, and of cells finished since"
+    )
+    add_json(command)
+
+
+def add_table(add: Add) -> None:
+    command = add("table", "Print a table of the paper from the store.")
+    command.add_argument("table", nargs="?", metavar="{1,2,3,4,...}", help="see: list tables")
+    command.add_argument("--all", action="store_true", help="write every table, as a page of its own, to --output")
+    command.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help="methods to show")
+    command.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help="data sets to show")
+    command.add_argument("--seed", type=seed, default=0, help="seed of the cells to show (default: 0)")
+    command.add_argument("--profile", choices=PROFILES, help="show cells of this training schedule only")
+    command.add_argument(
+        "--columns",
+        type=lambda text: tuple(filter(None, (part.strip() for part in text.split(",")))),
+        default=(),
+        metavar="COLUMNS",
+        help="further columns, such as map,seconds,memory",
+    )
+    command.add_argument("--format", choices=("markdown", "csv", "latex"), default="markdown")
+    command.add_argument("--standalone", action="store_true", help="LaTeX: a document that compiles as it is")
+    command.add_argument(
+        "--published", action="store_true", help="published values and differences beside the measured"
+    )
+    command.add_argument("--output", type=Path, metavar="DIR", help="also write files there")
+
+
+def add_compare(add: Add) -> None:
+    command = add("compare", "Compare two methods on one data set, paired over splits.")
+    command.add_argument("a", metavar="A")
+    command.add_argument("b", metavar="B")
+    command.add_argument("-d", "--dataset", required=True, metavar="DATASET")
+    command.add_argument("--seed", type=seed, default=0)
+    command.add_argument(
+        "--profile",
+        choices=PROFILES,
+        help="training schedule of methods that have one (default: one that both have, with most splits)",
+    )
+    add_json(command)
+
+
+def add_adopt(add: Add) -> None:
+    add_choice(add("adopt", "Move cells of your own from results/local into results/measured, as they are."))
+
+
+def add_pretrain(add: Add) -> None:
+    command = add("pretrain", "Train the weights that networks start from, on images of your own; resumable.")
+    command.add_argument(
+        "name", metavar="NAME", help="a method or front-end that has something to pre-train, or name[key=value,...]"
+    )
+    command.add_argument("-d", "--dataset", metavar="DATASET", help="train on this data set's training part")
+    command.add_argument("--images", type=Path, metavar="DIR", help="train on the images below this folder")
+    command.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the weights files")
+    command.add_argument("--seed", type=seed, default=0)
+    command.add_argument("--profile", choices=PROFILES, default="paper", help="training schedule")
+    add_data(command)
+    add_training(command)
+
+
+def add_others(add: Add) -> None:
+    prepare = add("prepare", "Read, check, convert and decode data sets once, so that runs find them in the cache.")
+    prepare.add_argument("dataset", nargs="+", metavar="DATASET", help="a name, a glob or name[key=value,...]")
+    prepare.add_argument("--seed", type=seed, default=0, help="seed of the low resolution (default: 0)")
+    add_data(prepare)
+    check = add("check", "Check that a method keeps the contract, on a small synthetic set, in seconds.")
+    check.add_argument("method", metavar="METHOD", help="a name or name[key=value,...]")
+    doctor = add("doctor", "This machine, and which data sets are there; named data sets are validated.")
+    doctor.add_argument(
+        "dataset", nargs="*", metavar="DATASET", help="a name or name[key=value,...]: exit code 3 if it cannot be used"
+    )
+    doctor.add_argument("--weights", type=Path, metavar="DIR", help="folder of weights files (default: BENCH_WEIGHTS)")
+    add_json(doctor)
+    add_data(doctor)
+
+
+def add_choice(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help=GRAMMAR)
+    command.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help=GRAMMAR)
+    command.add_argument(
+        "--splits",
+        metavar="SPLITS",
+        help="such as 0-9 or 0,3,5 (default: 0-9, or as many as a data set has of its own)",
+    )
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        default=os.environ.get("BENCH_DATA") or None,
+        help="folder that holds VIPeR, CAVIAR4REID, ... (default: BENCH_DATA)",
+    )
+
+
+def add_training(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for networks")
+    command.add_argument("--compile", action="store_true", help="let torch.compile work on networks in training")
+    command.add_argument(
+        "--deterministic", action="store_true", help="on a GPU: only algorithms that repeat to the last bit"
+    )
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def whole(text: str, least: int, end: int, shown: str) -> int:
+    """A whole number from `least` to below `end`, of which `shown` is the name."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"a whole number of {least} or more is expected, not {shorten(text)}")
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(end)) or int(digits) >= end:
+        raise argparse.ArgumentTypeError(f"a number below {shown} is expected, not {shorten(text)}")
+    if int(digits) < least:
+        raise argparse.ArgumentTypeError(f"at least {least} is expected")
+    return int(digits)
+
+
+def seed(text: str) -> int:
+    return whole(text, 0, SEEDS, "2**63")
+
+
+def jobs(text: str) -> int:
+    return whole(text, 1, MOST_JOBS + 1, f"{MOST_JOBS + 1:,}")
+
+
+def shorten(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")

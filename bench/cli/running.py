@@ -1,0 +1,176 @@
+"""``run``, ``prepare``, ``check`` and ``pretrain``: what computes."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bench.cli.stores import writing_stores
+from bench.errors import BenchError, DataError, UsageError, plural
+
+if TYPE_CHECKING:
+    from bench.engine.plan import Plan, Settings, Task, Todo
+
+
+def run_command(options: Namespace) -> int:
+    from bench.engine.plan import plan, todo
+
+    if not (options.all or options.method or options.dataset):
+        raise UsageError("say what to run: --all, or methods with -m and data sets with -d")
+    settings = make_settings(options)
+    planned = plan(settings)
+    if not planned.tasks:
+        print_skipped(planned)
+        raise UsageError("no chosen method runs on a chosen data set that is there")
+    if options.verify:
+        print_skipped(planned)
+        return verify_rows(planned.tasks, settings)
+    work = todo(planned.tasks, settings)
+    if work.first_line:
+        print(work.first_line)
+    print_skipped(planned)
+    print(f"{plural(len(planned.tasks), 'cell')}: {work.finished} finished before, {len(work.pending)} to run")
+    for line in work.problems:
+        print(f"bench: {line}", file=sys.stderr)
+    return dry_run(work, settings) if options.dry_run else run_pending(planned, work, settings)
+
+
+def print_skipped(planned: "Plan") -> None:
+    for line in planned.skipped:
+        print(f"skipped: {line}")
+
+
+def run_pending(planned: "Plan", work: "Todo", settings: "Settings") -> int:
+    """Compute what is to be computed, print the tables of all, and say last what failed."""
+    from bench.engine.run import run
+
+    report = run(work.pending, settings)
+    failed = [done.task.cell for done in report.failed]
+    print_tables(settings, [task for task in planned.tasks if task.cell not in failed])
+    for done in report.failed:
+        print(f"bench: {done.task.cell} failed: {done.error}", file=sys.stderr)
+    return 1 if report.failed or work.problems else 0
+
+
+def dry_run(work: "Todo", settings: "Settings") -> int:
+    from bench.engine.plan import duration, estimate
+
+    for task in work.pending:
+        print(f"would run {task.cell}")
+    expected = estimate(work.pending, settings)
+    if expected.unknown < len(work.pending):
+        similar = f", for {plural(expected.similar, 'cell')} from similar ones" if expected.similar else ""
+        print(f"about {duration(expected.seconds)} from earlier cells{similar}")
+    if expected.unknown:
+        are = "cell is" if expected.unknown == 1 else "cells are"
+        print(f"{expected.unknown} {are} of a kind never run before: no estimate; a run shows the time left")
+    return 0
+
+
+def verify_rows(tasks: "Sequence[Task]", settings: "Settings") -> int:
+    """Verify the rows of each store by themselves."""
+    from bench.engine.verify import verify
+
+    findings = []
+    for store in settings.stores:
+        for finding in verify(tasks, replace(settings, store=store, others=())):
+            print(finding.text, flush=True)
+            findings.append(finding)
+    if not findings:
+        print("no finished cell among these")
+    return 0 if all(finding.repeats for finding in findings) else 1
+
+
+def make_settings(options: Namespace) -> "Settings":
+    from bench.engine.cache import Cache, cache_folder
+    from bench.engine.plan import Settings, parse_splits
+    from bench.learning.device import devices, resolve_device
+    from bench.learning.weights import weights_folder
+
+    store, others = writing_stores(options.results)
+    return Settings(
+        store=store,
+        others=others,
+        cache=Cache(cache_folder()),
+        root=options.data,
+        methods=options.method,
+        datasets=options.dataset,
+        splits=None if options.splits is None else parse_splits(options.splits),
+        seed=options.seed,
+        profile=options.profile,
+        jobs=options.jobs,
+        devices=devices(resolve_device(options.device)),
+        force=options.force,
+        keep=options.keep,
+        weights=weights_folder(options.weights),
+        compile=options.compile,
+        deterministic=options.deterministic,
+    )
+
+
+def print_tables(settings: "Settings", tasks: "Sequence[Task]") -> None:
+    """The main table of each data set of a run."""
+    from bench.engine.store import read_stores
+    from bench.report.published import find_table
+    from bench.report.render import render
+    from bench.report.tables import main_table, make_table
+
+    results, _ = read_stores([store.folder for store in settings.stores])
+    shown: dict[str, list[str]] = {}
+    for dataset in dict.fromkeys(task.cell.dataset for task in tasks):
+        name = main_table(dataset)
+        if name and any(r.cell.dataset == dataset and r.cell.seed == settings.seed for r in results):
+            shown.setdefault(name, []).append(dataset)
+    for name, datasets in shown.items():
+        table = make_table(find_table(name), results, datasets, settings.seed)
+        print("\n" + render(table, "markdown", with_published=False), end="")
+
+
+def prepare_command(options: Namespace) -> int:
+    from bench.engine.cache import Cache, cache_folder
+    from bench.engine.prepare import prepare
+
+    code = 0
+    for done in prepare(options.dataset, options.data, options.seed, Cache(cache_folder())):
+        if done.ready:
+            print(done.text, flush=True)
+        elif done.named:
+            print(f"bench: {done.text}", file=sys.stderr)
+            code = DataError.exit_code
+        else:
+            print(f"skipped: {done.text}")
+    return code
+
+
+def check_command(options: Namespace) -> int:
+    from bench.engine.contract import check_method
+    from bench.engine.isolation import isolated
+
+    failures = 0
+    with isolated():
+        for name, problem in check_method(options.method):
+            print(f"{'FAIL' if problem else 'ok  '} {name}{f': {problem}' if problem else ''}", flush=True)
+            failures += problem is not None
+    print(f"{options.method}: {f'{failures} checks failed' if failures else 'the contract holds'}")
+    return 1 if failures else 0
+
+
+def pretrain_command(options: Namespace) -> int:
+    from bench.engine.cache import Cache, cache_folder
+    from bench.learning import pretrain
+    from bench.learning.device import resolve_device
+    from bench.plugin.locate import describe
+
+    job = pretrain.make_job(options.name, options.dataset, options.images, options.data, Cache(cache_folder()))
+    print(f"{options.name} on {job.source}: {plural(len(job.images), 'image')}")
+    how = (options.seed, options.profile, resolve_device(options.device), pretrain.reporter())
+    try:
+        paths = pretrain.run(job, options.output, *how, options.compile, options.deterministic)
+    except (KeyboardInterrupt, BenchError):
+        raise
+    except BaseException as error:  # a plug-in's training may raise anything, or try to end the process
+        raise BenchError(f"{options.name} failed: {describe(error)}") from error
+    for path in paths:
+        print(f"wrote {path}")
+    return 0

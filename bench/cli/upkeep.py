@@ -1,0 +1,27 @@
+"""``adopt``: the user's own cells into the results that come with bench."""
+
+import sys
+from argparse import Namespace
+
+from bench.cli.stores import MEASURED, own_folder, report_problems
+from bench.errors import UsageError, plural
+
+
+def adopt_command(options: Namespace) -> int:
+    from bench.engine.plan import parse_splits
+    from bench.engine.store import Store
+    from bench.engine.upkeep import adopt, chosen
+
+    if not MEASURED.is_dir():
+        raise UsageError("adopt needs a clone of bench: an installed one has no results/measured")
+    source = Store(options.results or own_folder())
+    results, problems = source.read_all(failures=True)
+    splits = None if options.splits is None else parse_splits(options.splits)
+    found = chosen(results, options.method, options.dataset, splits)
+    if not found:
+        raise UsageError(f"no such cell here: {source.folder}")
+    refused = [(result, why) for result in found if (why := adopt(result, source, Store(MEASURED)))]
+    for result, why in refused:
+        print(f"bench: {result.cell} stays: {why}", file=sys.stderr)
+    print(f"{plural(len(found) - len(refused), 'cell')} adopted into {MEASURED}")
+    return max(report_problems(problems), 1 if refused else 0)

@@ -1,0 +1,387 @@
+"""Which cells a run consists of, which of them are still to be computed, and how long that will take."""
+
+import fnmatch
+import re
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from bench.engine import freshness
+from bench.engine.cache import Cache
+from bench.engine.data import Data, load
+from bench.engine.identity import Cell, depends_of
+from bench.engine.isolation import isolated
+from bench.engine.store import Result, Store
+from bench.engine.view import Setup
+from bench.errors import BenchError, DataError, MissingData, NotApplicable, UsageError, listing, plural
+from bench.plugin.base import Dataset
+from bench.plugin.grammar import split_text
+from bench.plugin.locate import describe
+from bench.plugin.registry import registry
+from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec
+from bench.protocol.statistics import PAPER_SPLITS
+
+MOST_SPLITS = 1000
+"""Splits are numbered from 0 to one below this."""
+
+Spec = TypeVar("Spec", MethodSpec, DatasetSpec)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked for, as on the command line.  Empty methods or datasets: all of them; no splits: ten.
+
+    store: where cells are written.  others: stores whose finished cells count as well.
+    profile: training schedule; None: each data set's own.
+    threads: of every cell, in place of what the harness gives; for cells that are computed a second time.
+    devices: ``cpu``, or the GPUs that trained cells are spread over.
+    force: compute finished and stale cells again.  keep: never compute stale ones again.
+    weights: the folder of weights files that networks start from, None where there is none.
+    compile, deterministic: as in `bench.plugin.base.Train`.
+    """
+
+    store: Store
+    cache: Cache
+    root: Path | None
+    others: Sequence[Store] = ()
+    methods: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+    splits: Sequence[int] | None = None
+    seed: int = 0
+    profile: str | None = None
+    jobs: int = 1
+    threads: int | None = None
+    devices: Sequence[str] = ("cpu",)
+    force: bool = False
+    keep: bool = False
+    weights: Path | None = None
+    compile: bool = False
+    deterministic: bool = False
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        return (*self.others, self.store)
+
+    def find(self, cell: Cell) -> Result | None:
+        """The finished cell, from the first store that has it."""
+        return next((found for store in self.stores if (found := store.get(cell))), None)
+
+    def setup(self, cell: Cell, device: str, workspace: Path | None = None) -> Setup:
+        return Setup(cell.profile, device, self.weights, cell.weights, workspace, self.compile, self.deterministic)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell and what computing it takes.  named: whether the method was given by its name, not by a glob."""
+
+    cell: Cell
+    method: MethodSpec
+    data: Data
+    named: bool = False
+
+
+@dataclass
+class Plan:
+    """The tasks of a run, and a line for everything left out with its reason."""
+
+    tasks: list[Task] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def expand(patterns: Sequence[str], names: Sequence[str]) -> dict[str, bool]:
+    """Specs that the patterns stand for -> whether each was given by its name (and not by a glob).
+
+    A glob matches names; parameters in brackets after it are kept: ``*+xqda[solver=eigh]``.
+    """
+    found: dict[str, bool] = {}
+    for pattern in patterns:
+        name, pairs = split_text(pattern)
+        if not any(c in name for c in "*?"):
+            found[pattern] = True
+            continue
+        matches = fnmatch.filter(names, name)
+        if not matches:
+            raise UsageError(f"nothing is called {name!r}: there is {', '.join(names)}")
+        suffix = pattern[len(name) :] if pairs else ""
+        for match in matches:
+            found.setdefault(match + suffix, False)
+    return found
+
+
+def plan(settings: Settings) -> Plan:
+    """Resolve names, load the data and list the cells, method by method within a split.
+
+    UsageError for an unknown name or a pair given by name that does not go together; DataError for a data set given by
+    name that is not there.
+    """
+    result = Plan()
+    missing: dict[str, str] = {}
+    with isolated():
+        methods = resolve(method_spec, expand(settings.methods or ["*"], method_names()), result)
+        datasets = resolve(dataset_spec, expand(settings.datasets or ["*"], registry().names("dataset")), result)
+        for spec, named in datasets:
+            chosen, without = applicable(methods, spec, named, settings)
+            if not chosen:
+                result.skipped += without
+                continue
+            try:
+                data, splits = load_with_splits(spec, settings)
+            except DataError as error:
+                if named:
+                    raise
+                if isinstance(error, MissingData):
+                    missing[spec.text] = str(error)
+                else:
+                    result.skipped.append(str(error))
+                continue
+            result.skipped += without
+            result.tasks += [
+                Task(make_cell(method, data, split, settings), method, data, by_name)
+                for split in splits
+                for method, by_name in chosen
+            ]
+    result.skipped += absent(missing)
+    return result
+
+
+def absent(missing: dict[str, str]) -> list[str]:
+    """One line for all the data sets that are not there; the reason itself where there is but one."""
+    if len(missing) < 2:
+        return list(missing.values())
+    names = listing(list(missing), most=len(missing))
+    return [f"{len(missing)} data sets that are not there: {names}; `doctor` says how to get each"]
+
+
+def applicable(
+    methods: Sequence[tuple[MethodSpec, bool]], spec: DatasetSpec, named: bool, settings: Settings
+) -> tuple[list[tuple[MethodSpec, bool]], list[str]]:
+    """The methods that run on a data set, each with whether it was given by name, and why others do not."""
+    chosen: list[tuple[MethodSpec, bool]] = []
+    left_out: dict[str, list[str]] = {}
+    for method, method_named in methods:
+        try:
+            check_applicable(method, spec)
+            reason = unavailable(method, settings, profile_for(spec, settings))
+        except NotApplicable:
+            if named and method_named:
+                raise
+            continue
+        if reason and named and method_named:
+            raise UsageError(f"{method.text} cannot run here: {reason}")
+        if reason:
+            left_out.setdefault(reason, []).append(method.text)
+        else:
+            chosen.append((method, method_named))
+    return chosen, [f"{', '.join(names)} on {spec.text}: {reason}" for reason, names in left_out.items()]
+
+
+def load_with_splits(spec: DatasetSpec, settings: Settings) -> tuple[Data, Sequence[int]]:
+    """The data and the splits that are asked for; DataError for whatever else a reader raises."""
+    try:
+        data = load(spec, settings.root, settings.seed, settings.cache)
+        splits = chosen_splits(settings, data)
+        for split in splits:
+            data.split(split, settings.seed)
+    except (KeyboardInterrupt, BenchError):
+        raise
+    except BaseException as error:  # a reader is a plug-in, which may even try to end the process
+        raise DataError(f"{spec.text} cannot be read: {describe(error)}") from error
+    return data, splits
+
+
+def chosen_splits(settings: Settings, data: Data) -> Sequence[int]:
+    """The splits asked for; by default the paper's ten, or as many as there are official ones."""
+    if settings.splits is not None:
+        return settings.splits
+    official = len(data.splits) if data.splits and not data.spec.options.split_file else PAPER_SPLITS
+    return range(min(PAPER_SPLITS, official))
+
+
+def resolve(parse: Callable[[str], Spec], texts: dict[str, bool], result: Plan) -> list[tuple[Spec, bool]]:
+    """The specs, each with whether it was given by name; of the others those that cannot be loaded are skipped."""
+    specs = []
+    for text, named in texts.items():
+        try:
+            specs.append((parsed(parse, text), named))
+        except NotApplicable as error:
+            if named:
+                raise
+            if str(error) not in result.skipped:
+                result.skipped.append(str(error))
+    return specs
+
+
+def parsed(parse: Callable[[str], Spec], text: str) -> Spec:
+    """The spec; NotApplicable for whatever its plug-in raises."""
+    try:
+        return parse(text)
+    except (KeyboardInterrupt, BenchError):
+        raise
+    except BaseException as error:  # a constructor is anyone's, and may even try to end the process
+        raise NotApplicable(f"{text} cannot be made: {describe(error)}") from error
+
+
+def profile_for(spec: DatasetSpec, settings: Settings) -> str:
+    """The training schedule on a data set: the one asked for, else the data set's own."""
+    return settings.profile or str(spec.dataset.attributes.get("profile", Dataset.profile))
+
+
+def unavailable(method: MethodSpec, settings: Settings, profile: str) -> str | None:
+    """Why the method or its front-end cannot run here, None when both can."""
+    parts = (method.build_frontend(), method.build())
+    return next((r for part in parts if part and (r := part.available(settings.weights, profile))), None)
+
+
+def has_profiles(method: MethodSpec) -> bool:
+    """Whether the training schedule matters to the method or its front-end."""
+    return any(part and part.attributes.get("profiles") for part in (method.method, method.frontend))
+
+
+def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) -> Cell:
+    profile = profile_for(data.spec, settings)
+    initial = initial_weights(method, settings.weights, profile)
+    named = profile if has_profiles(method) else "paper"
+    dataset = data.spec.identity
+    depends = depends_of(method.text, dataset)
+    return Cell(method.text, dataset, split, settings.seed, named, data.sha256, initial, depends)
+
+
+def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> tuple[str, ...]:
+    """SHA-256 of each of the weights files that a method and its front-end start from."""
+    parts = (method.build_frontend(), method.build())
+    files = [path for part in parts if part for path in part.initial_weights(weights, profile)]
+    return tuple(file_sha256(path, path.stat().st_mtime_ns) for path in files)
+
+
+@cache
+def file_sha256(path: Path, changed: int) -> str:
+    """SHA-256 of a file, read once for each time that it was changed."""
+    from bench.learning.weights import sha256
+
+    return sha256(path)
+
+
+@dataclass
+class Todo:
+    """What of some tasks is to be computed.
+
+    pending: in order.  finished: how many are stored.  renewed: those of `pending` that have stale cells, which are
+    computed again; kept: tasks whose stale cells stay.  reasons: what changed, in words.  problems: a line for each
+    result file that cannot be read.
+    """
+
+    pending: list[Task] = field(default_factory=list)
+    finished: int = 0
+    renewed: list[Task] = field(default_factory=list)
+    kept: list[Task] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def first_line(self) -> str:
+        """What becomes of stale cells and why; empty where there are none."""
+        why = listing(self.reasons, most=3)
+        parts = []
+        if self.renewed:
+            names = listing(list(dict.fromkeys(task.cell.method for task in self.renewed)))
+            parts.append(f"{plural(len(self.renewed), 'stale cell')} of {names} to run again: {why}")
+        if self.kept:
+            cells = plural(len(self.kept), "cell")
+            verb = "is" if len(self.kept) == 1 else "are"
+            parts.append(f"{cells} {verb} stale and kept{'' if parts else f' ({why})'}; --force runs them again")
+        return "; ".join(parts)
+
+
+def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
+    """Which tasks have no finished cell yet (all of them with `force`).
+
+    A stale cell, of other versions or options that the code has now, is computed again where its method was given by
+    name, and kept otherwise and where `keep` says so.
+    """
+    result = Todo()
+    for task in tasks:
+        try:
+            if settings.find(task.cell) and not settings.force:
+                result.finished += 1
+                continue
+        except BenchError as error:
+            result.problems.append(str(error))
+            continue
+        reasons = stale_reasons(task.cell, settings)
+        result.reasons += [reason for reason in reasons if reason not in result.reasons]
+        if reasons and not settings.force and (settings.keep or not task.named):
+            result.kept.append(task)
+            continue
+        result.pending.append(task)
+        if reasons:
+            result.renewed.append(task)
+    return result
+
+
+def stale_reasons(cell: Cell, settings: Settings) -> list[str]:
+    """What has changed since cells of other versions at a cell's place were computed; empty without any."""
+    others = [other for store in settings.stores for other in store.others(cell)]
+    return [reason for other in others if other.cell.weights == cell.weights for reason in freshness.stale(other)]
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What tasks will take.  seconds: on `jobs` processes; similar: cells judged by others of their method; unknown:
+    how many have nothing to be judged by."""
+
+    seconds: float
+    similar: int
+    unknown: int
+
+
+def estimate(tasks: Sequence[Task], settings: Settings) -> Estimate:
+    """Expected time, from stored cells of the same method, data set and profile; where there are none, from cells of
+    the same plug-ins and profile, whatever their parameters and data set."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for result in finished_cells(settings.stores):
+        for key in kinds_of(result.cell):
+            seconds.setdefault(key, []).append(result.finished.cost["total_seconds"])
+    total, similar, unknown = 0.0, 0, 0
+    for task in tasks:
+        found = next((key for key in kinds_of(task.cell) if key in seconds), None)
+        if found is None:
+            unknown += 1
+            continue
+        total += statistics.median(seconds[found])
+        similar += found != kinds_of(task.cell)[0]
+    return Estimate(total / settings.jobs, similar, unknown)
+
+
+def finished_cells(stores: Sequence[Store]) -> Iterator[Result]:
+    for store in stores:
+        yield from store.read_all()[0]
+
+
+def kinds_of(cell: Cell) -> list[tuple[str, ...]]:
+    """What cells a cell's time is judged by, the most like it first."""
+    name = split_text(cell.method)[0]
+    return [(cell.method, cell.dataset, cell.profile), (name, cell.dataset, cell.profile), (name, cell.profile)]
+
+
+def parse_splits(text: str) -> tuple[int, ...]:
+    """``0-9`` or ``0,2,5-7`` -> numbers in order."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,20})(?:-(\d{1,20}))?", part.strip(), re.ASCII)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            shown = text if len(text) < 60 else f"{text[:57]}..."
+            raise UsageError(f"--splits {shown}: expected numbers and ranges such as 0-9 or 0,2,5-7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last >= MOST_SPLITS:
+            raise UsageError(f"--splits {part.strip()}: splits are numbered from 0 to {MOST_SPLITS - 1}")
+        numbers |= set(range(first, last + 1))
+    return tuple(sorted(numbers))

@@ -1,0 +1,59 @@
+"""Text from files, made harmless for where it is printed: a terminal, Markdown, a spreadsheet, LaTeX."""
+
+import re
+import unicodedata
+
+# Control and format characters (terminal escapes, changes of writing direction), surrogates, and separators of lines.
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+MARKDOWN = str.maketrans(
+    {"\\": r"\\", "|": r"\|", "`": r"\`", "*": r"\*", "~": r"\~", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "_": r"\_",
+        "%": r"\%",
+        "&": r"\&",
+        "#": r"\#",
+        "$": r"\$",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "[": "{[}",
+        "]": "{]}",
+        '"': "''",
+        "|": r"\textbar{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "`": r"\textasciigrave{}",
+    }
+)
+
+
+def for_terminal(text: str) -> str:
+    """One line in which whatever is not visible stands as an escape: ``\\x1b``, ``\\n``, ``\\u202e``."""
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in HIDDEN else c for c in str(text))
+
+
+def for_markdown(text: str) -> str:
+    """Text that stays text in a cell of a Markdown table or an item of a list: no markup, link or HTML."""
+    escaped = for_terminal(text).translate(MARKDOWN)
+    escaped = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", escaped)  # an underscore within a word is no markup
+    return escaped.replace("](", r"]\(").replace("![", r"!\[").replace("][", r"]\[")
+
+
+def for_csv(text: str) -> str:
+    """Text that no spreadsheet takes for a formula: what begins like one gets an apostrophe before it."""
+    harmless = for_terminal(text)
+    return f"'{harmless}" if text[:1] in "\t\r" or harmless.lstrip()[:1] in tuple("=+-@") else harmless
+
+
+def for_latex(text: str) -> str:
+    """Text with LaTeX's special characters escaped; letters that its standard fonts lack stand as code points."""
+
+    def known(c: str) -> bool:
+        return c.isascii() or c == "±" or ("À" <= c <= "ÿ" and c.isalpha() and c not in "ÐðÞþ")
+
+    return "".join(c if known(c) else f"(U+{ord(c):04X})" for c in for_terminal(text)).translate(LATEX)

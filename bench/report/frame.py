@@ -1,0 +1,132 @@
+"""Results as pandas frames, for whoever goes on from here."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.engine.freshness import stale
+from bench.engine.store import Result, read_stores
+from bench.errors import UsageError
+from bench.plugin.registry import ROOT
+from bench.report.names import select
+from bench.report.published import published
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STORES = ("measured", "local")
+"""Folders of ``results`` that are read together, first what this repository stands behind."""
+FRAME_COLUMNS = {
+    "method": str,
+    "dataset": str,
+    "split": int,
+    "rank": int,
+    "value": float,
+    "map": float,
+    "seconds": float,
+    "memory_mib": float,
+    "seed": int,
+    "profile": str,
+    "fingerprint": str,
+    "row": str,
+    "weights": str,
+    "stale": bool,
+    "store": str,
+    "contract": bool,
+}
+
+
+def results(
+    method: str | Sequence[str] | None = None,
+    dataset: str | Sequence[str] | None = None,
+    *,
+    ranks: Sequence[int] = (1, 5, 10, 20),
+    seed: int | None = None,
+    profile: str | None = None,
+    stores: Iterable[str | Path] | None = None,
+) -> "pd.DataFrame":
+    """Stored results as a tidy frame, one row for each cell and rank.
+
+    Only rows of equal ``row`` may be averaged: they differ in their split alone.
+
+    Parameters
+    ----------
+    method, dataset
+        Names or globs; all where none is given.
+    ranks
+        Ranks of the CMC, from 1; beyond a small gallery its last value.
+    seed, profile
+        Cells of this seed, or training schedule, only.
+    stores
+        Folders of results; ``results/measured`` and ``results/local`` where none is given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns method, dataset, split, rank, value (CMC in percent), map (in percent), seconds, memory_mib (NaN where
+        not recorded), seed, profile, fingerprint, row, weights (digests joined by ``+``), stale, store (name of the
+        folder) and contract (whether the method had passed ``check``).
+
+    Raises
+    ------
+    UsageError
+        For a name that no cell has, a rank below 1, or a folder that is not there.
+    """
+    import warnings
+
+    import pandas as pd
+
+    if any(rank < 1 for rank in ranks):
+        raise UsageError("ranks begin at 1")
+    cells, problems = read_stores(store_folders(stores))
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
+    chosen = [r for r in cells if seed in (None, r.cell.seed) and profile in (None, r.cell.profile)]
+    for what, wanted in (("method", method), ("dataset", dataset)):
+        if wanted is not None:
+            names = sorted({str(getattr(r.cell, what)) for r in chosen})
+            patterns = [wanted] if isinstance(wanted, str) else list(wanted)
+            kept = set(select(patterns, names, {"dataset": "data set"}.get(what, what)))
+            chosen = [r for r in chosen if getattr(r.cell, what) in kept]
+    rows = [row for result in chosen for row in rows_of(result, ranks)]
+    return pd.DataFrame(rows, columns=list(FRAME_COLUMNS)).astype(FRAME_COLUMNS)
+
+
+def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
+    """The rows of one cell, in the order of `FRAME_COLUMNS`."""
+    cell, record = result.cell, result.finished
+    shared = (
+        100 * record.map,
+        record.cost["total_seconds"],
+        record.cost.get("peak_memory_mib", float("nan")),
+        cell.seed,
+        cell.profile,
+        cell.fingerprint,
+        cell.row,
+        "+".join(cell.weights),
+        bool(stale(result)),
+        result.origin,
+        bool(getattr(record, "contract", True)),
+    )
+    return [
+        (cell.method, cell.dataset, cell.split, rank, 100 * record.cmc[min(rank, len(record.cmc)) - 1], *shared)
+        for rank in ranks
+    ]
+
+
+def store_folders(stores: Iterable[str | Path] | None = None) -> list[Path]:
+    """The folders to read; UsageError for a named one that is not there."""
+    if stores is None:
+        return [ROOT / "results" / name for name in STORES]
+    folders = [Path(store).expanduser() for store in stores]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"no folder of results {folder}")
+    return folders
+
+
+def published_results() -> "pd.DataFrame":
+    """The published numbers as a tidy frame: table, dataset, method, rank, value (percent), erratum, shots."""
+    import pandas as pd
+
+    return pd.DataFrame([vars(p) for p in published()])

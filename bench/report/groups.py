@@ -1,0 +1,199 @@
+"""Stored cells by row: which of them may be averaged, which of them a row of a table takes."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from bench.engine.freshness import stale
+from bench.engine.identity import PROTOCOL_STEPS, Cell
+from bench.engine.record import Record, Scores
+from bench.engine.store import Result
+from bench.errors import UsageError
+from bench.plugin.grammar import MethodOptions, canonical, parse_anchors, split_text
+from bench.plugin.registry import registry
+
+LOCAL = "local"
+"""Name of the store that holds a user's own results."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Finished cells that differ in nothing but their split.
+
+    results, scores: by split, in order; the scores are those of one anchor subset, which may be a part of the cell's.
+    """
+
+    results: dict[int, Result]
+    scores: dict[int, Scores]
+
+    @property
+    def splits(self) -> tuple[int, ...]:
+        return tuple(self.results)
+
+    @property
+    def cell(self) -> Cell:
+        """One of the cells: all but its split is that of all."""
+        return next(iter(self.results.values())).cell
+
+    @cached_property
+    def stale(self) -> list[str]:
+        """What has changed since, in words; empty for current cells."""
+        return stale(next(iter(self.results.values())))
+
+    @cached_property
+    def comparable(self) -> str:
+        """Equal for two groups whose numbers may be compared split by split: same data, matched and scored alike."""
+        cell = self.cell
+        parts = cell.depends.get("parts") or {}
+        own = {step: parts.get(step) for step in PROTOCOL_STEPS}
+        return json.dumps([cell.data, cell.seed, own, cell.depends.get("protocol")], sort_keys=True, default=str)
+
+    @property
+    def local(self) -> bool:
+        """Whether a cell of them is a user's own."""
+        return any(result.origin == LOCAL for result in self.results.values())
+
+    @property
+    def in_contract(self) -> bool:
+        """Whether every cell's method had passed the contract when it was computed."""
+        return all(getattr(record, "contract", True) for record in self.records)
+
+    @property
+    def records(self) -> list[Record]:
+        return [result.finished for result in self.results.values()]
+
+    def percent(self, rank: int) -> tuple[float, ...]:
+        """The CMC at a rank, one value a split."""
+        return tuple(percent_at(scores.cmc, rank) for scores in self.scores.values())
+
+    def mean(self, rank: int) -> float:
+        return float(np.mean(self.percent(rank)))
+
+    @cached_property
+    def order(self) -> tuple[bool, int, bool, str]:
+        """What a row takes comes last: current cells, then most splits, then the paper's schedule, then the newest."""
+        dates = max(record.computed.date for record in self.records)
+        return not self.stale, len(self.results), self.cell.profile == "paper", dates
+
+
+class Groups:
+    """The finished cells of a store by data set, seed and method."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self.results = [result for result in results if not result.failed]
+        self._by_base: dict[tuple[str, int, str], list[Result]] = {}
+        for result in self.results:
+            key = (result.cell.dataset, result.cell.seed, base_and_subset(result.cell.method)[0])
+            self._by_base.setdefault(key, []).append(result)
+        self._found: dict[tuple[str, int, str], list[Group]] = {}
+
+    def datasets(self, seed: int) -> list[str]:
+        return list(dict.fromkeys(dataset for dataset, own, _ in self._by_base if own == seed))
+
+    def methods(self, dataset: str, seed: int) -> list[str]:
+        """The methods of a data set's cells, in order of their names."""
+        return sorted({r.cell.method for r in self.results if r.cell.dataset == dataset and r.cell.seed == seed})
+
+    def find(self, dataset: str, method: str, seed: int, profile: str | None = None) -> list[Group]:
+        """The groups of a row, which are never mixed, first the one that counts.
+
+        method: with an anchor subset it may be a part of cells of more anchors.  profile: of this schedule only, where
+        the method has schedules.
+        """
+        key = (dataset, seed, method)
+        if key not in self._found:
+            self._found[key] = self._make(dataset, method, seed)
+        groups = self._found[key]
+        return [g for g in groups if profile in (None, g.cell.profile) or not has_schedule(method)]
+
+    def _make(self, dataset: str, method: str, seed: int) -> list[Group]:
+        base, subset = base_and_subset(method)
+        rows: dict[str, list[tuple[Result, Scores]]] = {}
+        for result in self._by_base.get((dataset, seed, base), ()):
+            if base_and_subset(result.cell.method)[1] in (subset, MethodOptions.anchors):
+                scores = subset_scores(result, subset)
+                if scores is not None:
+                    rows.setdefault(result.cell.row, []).append((result, scores))
+        groups = []
+        for pairs in rows.values():
+            pairs.sort(key=lambda pair: pair[0].cell.split)
+            groups.append(Group({r.cell.split: r for r, _ in pairs}, {r.cell.split: s for r, s in pairs}))
+        return sorted(groups, key=lambda group: group.order, reverse=True)
+
+
+@cache
+def base_and_subset(method: str) -> tuple[str, str]:
+    """A row's cell and anchor subset: ``sing[alpha=0,anchors=1/2]`` -> (``sing[alpha=0.0]``, ``1/2``).
+
+    Numbers are compared as such: printed tables have ``alpha=0``, cells ``alpha=0.0``.
+    """
+    name, pairs = split_text(method)
+    try:
+        subset = "+".join(map(str, parse_anchors(pairs.pop("anchors", MethodOptions.anchors))))
+    except UsageError:
+        return method, MethodOptions.anchors
+    return canonical(name, [{key: as_value(text) for key, text in pairs.items()}]), subset
+
+
+def as_value(text: str) -> bool | float | str:
+    if text == "true":
+        return True
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def subset_scores(result: Result, subset: str) -> Scores | None:
+    """The scores of one anchor subset from a stored cell; None where they were not stored."""
+    record = result.finished
+    if subset == base_and_subset(result.cell.method)[1]:
+        return Scores(record.cmc, record.map)
+    return record.subsets.get(subset)
+
+
+def percent_at(curve: Sequence[float], rank: int) -> float:
+    """A CMC's value at a rank, in percent; beyond a small gallery its last."""
+    return 100 * curve[min(rank, len(curve)) - 1]
+
+
+def has_schedule(method: str) -> bool:
+    """Whether the training schedule of a method matters; True where its plug-in is not there any more."""
+    found = plugin_attributes(method)
+    return not found or any(bool(attributes.get("profiles")) for attributes in found)
+
+
+def transductive(method: str) -> bool:
+    """Whether a method says that it uses other probes or statistics of the whole gallery."""
+    return any(bool(attributes.get("transductive")) for attributes in plugin_attributes(method))
+
+
+@cache
+def plugin_attributes(method: str) -> list[dict[str, object]]:
+    """The class attributes of a method and of its front-end, read as text; empty where one is not there."""
+    frontend, _, name = split_text(method)[0].rpartition("+")
+    wanted = [("method", name), *([("frontend", frontend)] if frontend else [])]
+    found = [p.attributes for kind, n in wanted for p in registry().plugins if (p.kind, p.name) == (kind, n)]
+    return found if len(found) == len(wanted) else []
+
+
+def differences(shown: Group, other: Group) -> str:
+    """In what a group that is left out differs from the one that is shown."""
+    a, b = shown.cell, other.cell
+    words = []
+    if other.stale:
+        words.append(f"stale ({'; '.join(other.stale[:2])}{'; ...' if len(other.stale) > 2 else ''})")
+    if a.profile != b.profile:
+        words.append(f"schedule {b.profile}")
+    if a.data != b.data:
+        words.append("other data")
+    if a.weights != b.weights:
+        words.append("other weights")
+    if not words and a.method != b.method:
+        words.append(f"part of {b.method}")
+    if not words:
+        words.append("other versions or options")
+    return ", ".join(words)

@@ -1,0 +1,157 @@
+"""What a reader of a table must know beside its numbers."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bench.engine.store import Result
+from bench.plugin.grammar import split_text
+from bench.plugin.registry import registry
+from bench.protocol.statistics import PAPER_SPLITS
+from bench.report.content import Entry, Table
+from bench.report.groups import LOCAL, Group, differences, transductive
+from bench.report.published import known_gaps, published
+
+Row = tuple[str, str]
+"""Data set and method."""
+
+
+def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Iterator[str]:
+    """The notes below a table.
+
+    left_out: of rows with more than one group of cells the method, the group that is shown and one that is not.
+    """
+    entries = [e for (_, _, column), e in table.entries.items() if column == table.kind.ranks[0]]
+    rows = {(e.dataset, e.method): e.group for e in entries if e.group}
+    cells = {r.path: r for group in rows.values() for r in group.results.values()}
+    used = list(cells.values())
+    if any(not e.values for e in table.entries.values()):
+        yield "--: no finished cell"
+    yield from against_published(table)
+    few = [(*row, len(g.splits)) for row, g in rows.items() if len(g.splits) < PAPER_SPLITS]
+    if few:
+        yield f"fewer than {PAPER_SPLITS} splits: {by_value(few)}"
+    unranked = [(*row, plural("split", rows[row].splits)) for row in not_ranked(table)]
+    if unranked:
+        yield f"other splits or data than the rest of the column, not ranked with it: {by_value(unranked)}"
+    unproven = [(*row, "") for row, group in rows.items() if not group.in_contract]
+    if unproven:
+        yield f"the method has not passed `check` in the form that was run, not ranked: {by_value(unproven)}"
+    using = [(*row, "") for row in rows if transductive(row[1])]
+    if using:
+        yield f"transductive, matches a probe with the help of other test images: {by_value(using)}"
+    profiles = sorted({(r.cell.dataset, r.cell.method, r.cell.profile) for r in used if r.cell.profile != "paper"})
+    if profiles:
+        yield f"training schedule other than the paper's: {by_value(profiles)}"
+    if left_out:
+        first = table.kind.ranks[0]
+        yield f"finished too, not mixed in: {'; '.join(describe(m, a, b, first) for m, a, b in left_out)}"
+    local = [(*row, splits) for row, g in rows.items() if (splits := local_splits(g))]
+    if local:
+        yield f"from your own results (results/{LOCAL}), splits: {by_value(local)}"
+    yield from about_protocol(used)
+    yield from plugin_notes(used)
+    stale = [(*row, "; ".join(group.stale)) for row, group in rows.items() if group.stale]
+    if stale:
+        count = sum(len(rows[d, m].splits) for d, m, _ in stale)
+        total = sum(len(group.splits) for group in rows.values())
+        yield f"{count} of {total} cells are stale, bench run --force computes them again: {by_value(stale)}"
+    if table.aliases.legend:
+        yield table.aliases.legend
+
+
+def against_published(table: Table) -> Iterator[str]:
+    """Errata, what misses its published value and why, and published numbers of another protocol."""
+    entries = table.entries.values()
+    if any(e.erratum for e in entries):
+        yield "(x): printed so in the paper, an erratum; no difference is taken"
+    misses = [e for e in entries if not e.within_noise]
+    if misses:
+        yield "!: outside sampling noise of the published value"
+    causes: dict[str, dict[Row, list[int]]] = {}
+    for e in misses:
+        cause = known_gaps().get((table.kind.name, e.dataset, e.method, int(e.column)), "cause unknown")
+        causes.setdefault(cause, {}).setdefault((e.dataset, e.method), []).append(int(e.column))
+    for cause, rows in sorted(causes.items()):
+        ranks = [(d, m, f"rank {', '.join(map(str, r))}") for (d, m), r in rows.items()]
+        yield f"! {by_value(ranks)}. {cause[0].upper()}{cause[1:]}"
+    rank = table.kind.ranks[0]
+    several = [
+        (dataset, p.method, f"{p.value} with {p.shots}")
+        for p in published()
+        if p.table == table.kind.name and p.shots > 1 and p.rank == rank
+        if (dataset := split_text(p.dataset)[0]) in table.datasets and table.entries.get((dataset, p.method, rank))
+    ]
+    if several:
+        yield f"published with several gallery images a person, no measure of one: {by_value(several)}"
+
+
+def not_ranked(table: Table) -> list[Row]:
+    """Rows that no mark is given to since they are of other splits or data than the rest of their column."""
+    found: dict[Row, Entry] = {}
+    for dataset in table.datasets:
+        _, others = table.ranked(dataset, table.methods[dataset], table.kind.ranks[0])
+        found |= {(e.dataset, e.method): e for e in others if e.group and e.group.in_contract}
+    return list(found)
+
+
+def describe(method: str, shown: Group, other: Group, rank: int) -> str:
+    """``sing on caviar (schedule quick), 2 splits, 33.5 at rank 1``: cells that a table leaves out, and why."""
+    count = f"{len(other.splits)} split{'s' if len(other.splits) > 1 else ''}"
+    what = f"{method} on {other.cell.dataset} ({differences(shown, other)})"
+    return f"{what}, {count}, {other.mean(rank):.1f} at rank {rank}"
+
+
+def local_splits(group: Group) -> str:
+    return ranges([split for split, result in group.results.items() if result.origin == LOCAL])
+
+
+def about_protocol(used: Sequence[Result]) -> Iterator[str]:
+    identity = sorted({r.cell.method for r in used if r.finished.fusion == "identity"})
+    if identity:
+        yield (
+            f"fusion is the identity for {', '.join(identity)}: neither front-end nor method depends on the anchor"
+            " ratio, so the three anchor models coincide"
+        )
+    for dataset, draws in sorted({(r.cell.dataset, r.finished.sizes.gallery_draws) for r in used}):
+        if draws > 1:
+            yield f"{dataset}: mean over {draws} random single-shot galleries"
+
+
+def plugin_notes(used: Sequence[Result]) -> list[str]:
+    """What data sets and methods say of themselves in their ``note``."""
+    names = {"dataset": {split_text(r.cell.dataset)[0] for r in used}}
+    names["method"] = {split_text(r.cell.method)[0].rpartition("+")[2] for r in used}
+    return [
+        f"{p.name}: {p.attributes['note']}"
+        for p in registry().plugins
+        if p.name in names.get(p.kind, ()) and p.attributes.get("note")
+    ]
+
+
+def plural(what: str, numbers: Sequence[int]) -> str:
+    """``split 3``, ``splits 0-9``."""
+    return f"{what}{'s' if len(numbers) > 1 else ''} {ranges(numbers)}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """``0-3,7``."""
+    groups: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ",".join(f"{g[0]}-{g[-1]}" if len(g) > 1 else str(g[0]) for g in groups)
+
+
+def by_value(triples: Iterable[tuple[str, str, object]]) -> str:
+    """``a, b on x, y: 5; c on y: 1``: what holds for which rows, from (data set, method, value) triples."""
+    datasets: dict[tuple[object, str], list[str]] = {}
+    for dataset, method, value in triples:
+        datasets.setdefault((value, method), []).append(dataset)
+    methods: dict[tuple[object, tuple[str, ...]], list[str]] = {}
+    for (value, method), where in datasets.items():
+        methods.setdefault((value, tuple(where)), []).append(method)
+    return "; ".join(
+        f"{', '.join(who)} on {', '.join(where)}{f': {value}' if value != '' else ''}"
+        for (value, where), who in methods.items()
+    )
