@@ -1,10 +1,14 @@
-"""Writing files so that none is ever seen half."""
+"""Writing files so that none is ever seen half, and giving back the memory of those that are mapped."""
 
+import hashlib
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 
 @contextmanager
@@ -23,3 +27,25 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def release(array: np.ndarray) -> None:
+    """Give the memory of a read-only memory map back to the system; who reads it again reads the file again."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+LONGEST_NAME = 255  # bytes, the limit of nearly every file system
+
+
+def safe_name(text: str) -> str:
+    """A text as the name of one file or folder: slashes become dashes; a longer one is cut and ends in its hash."""
+    name = text.replace("/", "-").replace(os.sep, "-")
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    suffix = "-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    return encoded[: LONGEST_NAME - len(suffix)].decode(errors="ignore") + suffix

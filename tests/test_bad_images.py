@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from bench.engine.cache import Cache
-from bench.engine.data import as_rgb, decode, list_photos, load
+from bench.engine.data import list_photos, load
+from bench.engine.decode import as_rgb, decode
 from bench.errors import DataError
 from bench.plugin.base import Dataset, Photo
 from bench.plugin.registry import Plugin
@@ -183,7 +184,7 @@ class TestHashIsRemembered:
     @pytest.fixture
     def read(self, listed, tmp_path, monkeypatch) -> Callable[[], str]:
         monkeypatch.setattr(Listed, "names", ("0.png", "1.png"))
-        return lambda: read_listed(tmp_path).sha256
+        return lambda: read_listed(tmp_path).digest
 
     def test_a_second_load_reads_no_byte(self, read, monkeypatch) -> None:
         first = read()

@@ -187,7 +187,7 @@ def forget() -> None:
 
 
 def run(method: MethodSpec, data: Data, cache: Cache, split: int = 0):
-    return evaluate(Cell(method.text, data.spec.text, split, 0, "paper", data.sha256), method, data, cache)
+    return evaluate(Cell(method.text, data.spec.text, split, 0, "paper", data.digest), method, data, cache)
 
 
 def naive_scores(distances: np.ndarray, probe: np.ndarray, gallery: np.ndarray) -> tuple[list[float], float]:
@@ -506,7 +506,7 @@ class TestCodeHash:
 class TestTrained:
     def run(self, data, cache, folder, profile, frontend=Coach):
         method = spec(Pupil, frontend)
-        cell = Cell(method.text, data.spec.text, 0, 0, profile, data.sha256, "w" * 64)
+        cell = Cell(method.text, data.spec.text, 0, 0, profile, data.digest, "w" * 64)
         means = Means(profile, weights=folder / "weights", initial=cell.weights, workspace=folder / "work")
         return evaluate(cell, method, data, cache, means)
 

@@ -86,7 +86,7 @@ def test_from_the_files_to_a_table(bench, root, tmp_path) -> None:
 def test_both_layouts_choose_the_same_images(tmp_path) -> None:
     flat, folders = (read(write(tmp_path / layout, layout)) for layout in ("flat", "folders"))
     assert all(np.array_equal(a, b) for a, b in zip(flat.images, folders.images, strict=True))
-    assert flat.sha256 == folders.sha256
+    assert flat.digest == folders.digest
 
 
 class TestBad:

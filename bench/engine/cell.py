@@ -106,7 +106,7 @@ class View:
             seed = model_seed(self.seed, self.split, ratio)
             key += f" {ratio} {digest(rows, seed, means.profile, means.device, means.initial)}"
             code = code_hash((type(frontend).__module__,))
-            workspace = self.cache.folder / "fitted" / digest(self.data.sha256, self.size, key, code)
+            workspace = self.cache.folder / "fitted" / digest(self.data.digest, self.size, key, code)
             images = [self.data.images[i] for i in rows]
             with self.cache.writing():
                 workspace.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ class View:
 
         shrunk = str(ratio) if side == "shrunk" else ""
         code = code_hash(("bench.engine.data", type(frontend).__module__ if frontend else "bench.protocol.resize"))
-        source = Source(f"{self.data.sha256}|{side}|{self.size}|{key}|{code}|{shrunk}", make, self.cache)
+        source = Source(f"{self.data.digest}|{side}|{self.size}|{key}|{code}|{shrunk}", make, self.cache)
         self.sources[side, ratio] = source
         return source
 
@@ -308,7 +308,7 @@ def name_of(subset: Sequence[Fraction]) -> str:
 def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, means: Means | None = None) -> Outcome:
     """Run one cell: fit per anchor, match, fuse, score.  means: by default the cell's schedule on the CPU."""
     split = data.split(cell.split, cell.seed)
-    tested = np.concatenate([split.test, data.shelf])
+    tested = np.concatenate([split.test, data.distractor_people])
     ratios = models(spec, data.low_resolution)
     means = means or Means(cell.profile, initial=cell.weights)
     view = View(data, spec, cache, cell.seed, cell.split, means)

@@ -11,7 +11,8 @@ from sklearn.base import clone
 
 from bench.engine.cache import Cache
 from bench.engine.cell import Means, View, checked, model_seed, models
-from bench.engine.data import load, one_line
+from bench.engine.data import load
+from bench.engine.decode import one_line
 from bench.errors import BenchError, NotApplicable
 from bench.plugin.base import Method, Train
 from bench.plugin.registry import registry

@@ -26,7 +26,8 @@ from tqdm import tqdm
 
 from bench.engine.cache import Cache
 from bench.engine.cell import Cell, Means, Outcome, View, evaluate, models
-from bench.engine.data import Data, load, one_line
+from bench.engine.data import Data, load
+from bench.engine.decode import one_line
 from bench.engine.provenance import code_hash, environment, peak_memory, reset_peak_memory
 from bench.engine.store import Store
 from bench.errors import BenchError, DataError, NotApplicable, UsageError
@@ -198,7 +199,7 @@ def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) ->
     profile = profile_for(data.spec, settings)
     initial = initial_weights(method, settings.weights, profile)
     named = profile if has_profiles(method) else "paper"
-    return Cell(method.text, data.spec.identity, split, settings.seed, named, data.sha256, initial)
+    return Cell(method.text, data.spec.identity, split, settings.seed, named, data.digest, initial)
 
 
 def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> str:
@@ -357,9 +358,9 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
     """Compute what the tasks share and no split changes, features and Gram matrices, on `jobs` threads."""
     seen: set[tuple[str, str]] = set()
     for task in tasks:
-        if (task.method.text, task.data.sha256) in seen:
+        if (task.method.text, task.data.digest) in seen:
             continue
-        seen.add((task.method.text, task.data.sha256))
+        seen.add((task.method.text, task.data.digest))
         frontend = task.method.frontend
         extractors = task.method.build().extractors()
         if not extractors or (frontend and frontend.attributes.get("learns")):

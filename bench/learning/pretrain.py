@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.engine.cache import Cache
-from bench.engine.data import decode, known_hash, list_photos, natural_order
+from bench.engine.data import list_photos, natural_order, originals
 from bench.errors import DataError, UsageError
 from bench.plugin.base import Photo, Pretraining, Trained
 from bench.plugin.registry import registry, unknown
 from bench.plugin.spec import dataset_spec
-from bench.protocol.images import Packed, digest, pack, unpack
+from bench.protocol.images import Packed, digest
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
@@ -53,8 +53,7 @@ def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | N
 
 def decoded(photos: list[Photo], name: str, cache: Cache) -> Packed:
     """The photos' pixels, decoded once and kept in the cache."""
-    key = f"pixels|{known_hash(photos, cache)}|training"
-    return unpack(cache.rows(key, lambda: pack(decode(photo, name) for photo in photos)), len(photos))
+    return originals(photos, name, cache)[1]
 
 
 def can_pretrain(kind: type[Trained]) -> bool:

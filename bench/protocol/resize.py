@@ -4,6 +4,7 @@ Pillow's filters are anti-aliased when they shrink, with the cubic kernel a = -0
 the interior and with torch's ``interpolate(antialias=True)``; OpenCV's do neither (docs: bench/README.md, Deviations).
 """
 
+import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
 from math import floor
@@ -49,3 +50,17 @@ def shrink(image: np.ndarray, ratio: Fraction) -> np.ndarray:
     """Low-resolution simulation: the image at `ratio` of its native size by anti-aliased bicubic."""
     height, width = image.shape[:2]
     return resize(image, (scaled_length(height, ratio), scaled_length(width, ratio)))
+
+
+def canary() -> str:
+    """Digest of a fixed pattern brought to larger and smaller sizes by both filters.
+
+    It moves where another Pillow resizes differently, and so where the numbers of full-resolution images may.
+    """
+    y, x = np.mgrid[:29, :17]
+    pattern = np.stack([9 * y + x, 255 * ((x // 3 + y // 4) % 2), (y * y * x * 7) % 256], axis=2) % 256
+    digest = hashlib.sha256()
+    for kind in FILTERS:
+        for size in ((58, 34), (31, 16), (10, 6), (7, 40), (64, 5)):
+            digest.update(resize(pattern.astype(np.uint8), size, kind).tobytes())
+    return digest.hexdigest()
