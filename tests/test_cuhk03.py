@@ -164,6 +164,7 @@ class TestConversion:
         assert read(tmp_path / "mat").digest == read(tmp_path / "other").digest
 
     def test_goes_on_after_a_kill(self, tmp_path, mat, monkeypatch) -> None:
+        monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
         save, saved = Image.Image.save, []
 
         def killed(image, path, *arguments) -> None:

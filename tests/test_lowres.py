@@ -166,7 +166,7 @@ def test_a_second_load_takes_the_pixels_from_the_cache(tmp_path) -> None:
     stamps = {p: p.stat().st_mtime_ns for p in cache.rglob("*.npy")}
     second = read(Toy, root, cache=cache)
     assert {p: p.stat().st_mtime_ns for p in cache.rglob("*.npy")} == stamps
-    assert len(stamps) == 3, "original and shrunk, and the hash of the files"
+    assert len(stamps) == 4, "original and shrunk, the stamp of the files and the digest of the pixels"
     assert all(np.array_equal(a, b) for a, b in zip(first.images, second.images, strict=True))
 
 

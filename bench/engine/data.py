@@ -60,9 +60,7 @@ class Data:
         return self.spec.dataset.attributes.get("low_resolution") is not None
 
 
-def load(
-    spec: DatasetSpec, root: Path | None, seed: int, cache: Cache, photos: Sequence[Photo] | None = None
-) -> Data:
+def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache, photos: Sequence[Photo] | None = None) -> Data:
     """Read, check and decode a data set below the data root; DataError, naming files or people, when it cannot be.
 
     photos: what `list_photos` found, where that has been asked already.
@@ -164,7 +162,8 @@ def suspicions(
         people = len({person for person, _ in both})
         cameras = listing(sorted({label for _, label in both}))
         found.append(
-            f"of {people:,} of {len(np.unique(identity[probe])):,} people both sides hold images of one camera ({cameras})"
+            f"both sides hold images of one camera ({cameras}) for {people:,} of"
+            f" {counted(len(np.unique(identity[probe])), 'person')}"
         )
     return tuple(found)
 
@@ -180,12 +179,18 @@ def photos_of(dataset: Dataset, root: Path | None, training: bool = False) -> It
             if isinstance(photo.image, Path):
                 check_path(photo.image, folder if dataset.folder else None, dataset.name)
             yield replace(photo, identity=str(photo.identity))
-    except DataError:
-        raise
+    except DataError as error:
+        raise named(dataset, error) from error
     except Exception as error:  # a reader is a plug-in: whatever it raises is one line for the user
         raise DataError(f"{dataset.name}: cannot read {folder}: {one_line(error)}") from error
     if empty:
         raise DataError(f"{dataset.name}: no image in {folder}; get {dataset.obtain}; {contents(folder)}")
+
+
+def named(dataset: Dataset, error: DataError) -> DataError:
+    """The error of a reader, with the data set's name."""
+    text = str(error)
+    return error if text.startswith(dataset.name) else DataError(f"{dataset.name}: {text}")
 
 
 def list_photos(dataset: Dataset, root: Path | None, training: bool = False) -> list[Photo]:
@@ -205,10 +210,11 @@ def check_path(path: Path, folder: Path | None, name: str) -> None:
 
 def own_splits(dataset: Dataset, root: Path | None, identities: Sequence[str]) -> tuple[Split, ...] | None:
     """The data set's official splits; whatever its reader raises becomes a DataError."""
+    folder = folder_of(dataset, root)
     try:
-        given = dataset.splits(folder_of(dataset, root))
-    except DataError:
-        raise
+        given = dataset.splits(folder)
+    except DataError as error:
+        raise named(dataset, error) from error
     except Exception as error:  # a reader is a plug-in: whatever it raises is one line for the user
         raise DataError(f"{dataset.name}: cannot read its splits: {one_line(error)}") from error
     return None if given is None else official_splits(given, identities)

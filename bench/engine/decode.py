@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from bench.errors import DataError
@@ -57,13 +57,13 @@ def decode_file(path: Path, name: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                if getattr(image, "n_frames", 1) > 1:
-                    raise ValueError(f"it holds {image.n_frames} images (an animation?); save one of them by itself")
+                if (frames := getattr(image, "n_frames", 1)) > 1:
+                    raise ValueError(f"it holds {frames} images (an animation?); save one of them by itself")
                 image.load()
                 return as_rgb(ImageOps.exif_transpose(image) if orientation(image) != 1 else image)
     except Exception as error:  # Pillow raises many kinds for damaged files; all mean the same to the user
         reason = one_line(error)
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             reason = f"{reason} as {', '.join(FORMATS)}"
         if path.is_file() and path.stat().st_size == 0:
             reason = "the file is empty"

@@ -15,7 +15,8 @@ from PIL import Image
 
 PART = ("resize", 1)
 
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+Kind = Literal["bilinear", "bicubic"]
+FILTERS: dict[Kind, Image.Resampling] = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def scaled_length(length: int, ratio: Fraction) -> int:
@@ -23,7 +24,7 @@ def scaled_length(length: int, ratio: Fraction) -> int:
     return max(1, floor(length * ratio + Fraction(1, 2)))
 
 
-def resize(image: np.ndarray, size: tuple[int, int], kind: Literal["bilinear", "bicubic"] = "bicubic") -> np.ndarray:
+def resize(image: np.ndarray, size: tuple[int, int], kind: Kind = "bicubic") -> np.ndarray:
     """Resize a uint8 RGB image (h, w, 3) to size (height, width), rounded and clamped to uint8.
 
     Across first, then down: Pillow rounds between the two, and which comes first differs between its versions (up to
@@ -36,9 +37,7 @@ def resize(image: np.ndarray, size: tuple[int, int], kind: Literal["bilinear", "
     return np.asarray(across.resize((width, height), FILTERS[kind]))
 
 
-def resize_all(
-    images: Sequence[np.ndarray], size: tuple[int, int], kind: Literal["bilinear", "bicubic"] = "bicubic"
-) -> np.ndarray:
+def resize_all(images: Sequence[np.ndarray], size: tuple[int, int], kind: Kind = "bicubic") -> np.ndarray:
     """Resize n uint8 RGB images of any size to one array (n, height, width, 3)."""
     out = np.empty((len(images), *size, 3), np.uint8)
     for i, image in enumerate(images):
