@@ -40,7 +40,7 @@ def read_part(root: Path, part: str, images: int) -> Iterator[tuple[Path, str, s
 
     person: as in the name, ``0000`` for a distractor and ``-1`` for junk.
     """
-    found = named_images(root / part, r"(-1|\d{4})_c([1-6])s\d+_\d+_\d+\.jpg", "0002_c1s1_000451_03.jpg")
+    found = list(named_images(root / part, r"(-1|\d{4})_c([1-6])s\d+_\d+_\d+\.jpg", "0002_c1s1_000451_03.jpg"))
     if len(found) != images:
         raise DataError(
             f"{root / part} has {len(found):,} images, {images:,} expected; the copy is incomplete or has extra files"

@@ -183,8 +183,21 @@ class TestFaults:
         fault(write(folder, PLAIN, header), 1, *words)
 
     def test_value_of_another_kind(self, folder, fault) -> None:
-        fault(write(folder, [f"{row},low" for row in PLAIN], HEADER + ",resolution"), 2, "must be lr or hr, not 'low'")
-        fault(write(folder, [f"{row},val" for row in PLAIN], HEADER + ",split"), 2, "must be train or test or", "'val'")
+        rows = [f"{PLAIN[0]},low", *(f"{row},lr" for row in PLAIN[1:])]
+        fault(write(folder, rows, HEADER + ",resolution"), 2, "must be lr or hr, not 'low'")
+        rows = [f"{PLAIN[0]},val", *(f"{row}," for row in PLAIN[1:])]
+        fault(write(folder, rows, HEADER + ",split"), 2, "must be train or test or", "'val'")
+
+    def test_all_at_once(self, folder, fault) -> None:
+        """Labels, paths and sides; of more than twenty the number of the others."""
+        rows = [PLAIN[0].replace("a/0", "a/9"), *PLAIN[1:-3], PLAIN[-2]]
+        fault(
+            write(folder, rows), None,
+            ": 3 faults: line 2: there is no file", "line 10: person 4 has no image on the gallery side",
+            "; line 11: person 5 has no image on the gallery side",
+        )  # fmt: skip
+        rows = [",0,a", "a/1.png,,a", "a/2.png,2", *(f"{row}x.png,0,b" for row in range(20))]
+        fault(write(folder, rows), None, ": 23 faults: line 2: no path", "line 21: ", "; and 3 more")
 
     def test_person_in_both_parts(self, folder, fault) -> None:
         rows = [f"{row},train" for row in PLAIN]
