@@ -1,9 +1,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
-from math import prod
 from pathlib import Path
 
-from bench.engine.decode import image_size
+from bench.engine.decode import image_area
 from bench.plugin.base import Dataset, Photo
 from datasets._layout import named_images
 
@@ -44,4 +43,4 @@ class CAVIAR(Dataset):
 
     def _mean_area(self, paths: list[Path]) -> float:
         """Mean pixel area of images, read from their headers."""
-        return sum(prod(image_size(path, self.name)) for path in paths) / len(paths)
+        return sum(image_area(path, self.name) for path in paths) / len(paths)

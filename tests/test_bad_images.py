@@ -51,7 +51,17 @@ def transparent_palette() -> bytes:
     return encoded(image, transparency=3)
 
 
+def frames(kind: str) -> bytes:
+    pages = [Image.new("RGB", (8, 12), colour) for colour in ("red", "blue")]
+    return encoded(pages[0], kind, save_all=True, append_images=pages[1:])
+
+
 BAD = {
+    "EPS": (encoded(Image.fromarray(SHADES), "EPS"), "cannot identify image file"),
+    "GIF": (encoded(Image.fromarray(SHADES), "GIF"), "as JPEG, PNG, BMP, TIFF, PPM, WEBP"),
+    "animated PNG": (frames("PNG"), "it holds 2 images"),
+    "animated WebP": (frames("WEBP"), "it holds 2 images"),
+    "TIFF of two pages": (frames("TIFF"), "it holds 2 images"),
     "zero bytes": (b"", "the file is empty"),
     "text": (b"not an image at all", "cannot identify image file"),
     "truncated JPEG": (encoded(Image.fromarray(SHADES), "JPEG")[:-40], "truncated"),
@@ -117,6 +127,43 @@ class TestConversions:
             decode(Photo(np.zeros((1, 5, 3), np.uint8), "7", "a"), "toy")
 
 
+class TestOrientation:
+    """A camera that was held sideways says so in the EXIF data of its file."""
+
+    UPRIGHT = {
+        1: lambda image: image,
+        2: lambda image: image[:, ::-1],
+        3: lambda image: image[::-1, ::-1],
+        4: lambda image: image[::-1],
+        5: lambda image: image.transpose(1, 0, 2),
+        6: lambda image: np.rot90(image, -1),
+        7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda image: np.rot90(image),
+    }
+    """By the EXIF standard: of the stored image, how its viewer sees it."""
+
+    @pytest.mark.parametrize("suffix", ["png", "tif"])
+    @pytest.mark.parametrize("value", UPRIGHT)
+    def test_is_applied(self, tmp_path, value, suffix) -> None:
+        path = tmp_path / f"x.{suffix}"
+        exif = Image.Exif()
+        exif[274] = value
+        Image.fromarray(SHADES).save(path, exif=exif)
+        assert np.array_equal(decode(Photo(path, "1", "a"), "toy"), self.UPRIGHT[value](SHADES))
+
+    def test_of_a_jpeg(self, tmp_path) -> None:
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.fromarray(SHADES).save(tmp_path / "plain.jpg")
+        Image.fromarray(SHADES).save(tmp_path / "turned.jpg", exif=exif)
+        plain, turned = (decode(Photo(tmp_path / f"{name}.jpg", "1", "a"), "toy") for name in ("plain", "turned"))
+        assert np.array_equal(turned, np.rot90(plain, -1))
+
+    def test_damaged_exif_data_are_passed_over(self, tmp_path) -> None:
+        Image.fromarray(SHADES).save(tmp_path / "x.png", exif=b"Exif\0\0nonsense")
+        assert np.array_equal(decode(Photo(tmp_path / "x.png", "1", "a"), "toy"), SHADES)
+
+
 class Listed(Dataset):
     """Files as a list names them."""
 
@@ -178,8 +225,8 @@ def read_listed(root: Path, cache: Path | None = None):
     return load(DatasetSpec("listed", plugin, {}), root, 0, Cache(cache or root / "cache"))
 
 
-class TestHashIsRemembered:
-    """Bytes are read again only for files whose path, size or time of change differ."""
+class TestStampIsRemembered:
+    """Bytes are read again only for files of which something has changed."""
 
     @pytest.fixture
     def read(self, listed, tmp_path, monkeypatch) -> Callable[[], str]:
@@ -188,7 +235,8 @@ class TestHashIsRemembered:
 
     def test_a_second_load_reads_no_byte(self, read, monkeypatch) -> None:
         first = read()
-        monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"read {path}"))
+        monkeypatch.setattr("bench.engine.stamp.hash_contents", lambda _: pytest.fail("read again"))
+        monkeypatch.setattr("bench.engine.data.decode_all", lambda *_: pytest.fail("decoded again"))
         assert read() == first
 
     def test_a_change_of_time_reads_again_and_of_content_is_seen(self, read, tmp_path) -> None:

@@ -1,5 +1,6 @@
 """CUHK03 from its official file and from extracted images, on tiny files of both layouts written here."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -150,8 +151,28 @@ class TestSplits:
         assert len({tuple(s.test) for s in data.splits}) > 5
         assert any(not np.array_equal(a.test, b.test) for a, b in zip(data.splits, other.splits, strict=True))
 
+    def test_come_with_the_official_file_wherever_it_lies(self, tmp_path, mat) -> None:
+        """Beside extracted images too: those alone have drawn test sets."""
+        write_extracted(tmp_path / "mat" / "cuhk03")
+        beside = read(tmp_path / "mat")
+        (tmp_path / "mat" / "cuhk03_release").mkdir()
+        mat.rename(tmp_path / "mat" / "cuhk03_release" / mat.name)
+        elsewhere = read(tmp_path / "mat")
+        for data in (beside, elsewhere):
+            assert [data.identities[i] for i in data.split(0, 0).test] == ["1_001", "1_004", "2_003"]
+
 
 class TestConversion:
+    def test_sees_another_file_of_equal_size_and_time(self, tmp_path, mat) -> None:
+        os.utime(mat, ns=(1, 1))
+        before = read(tmp_path / "mat")
+        with h5py.File(mat, "r+") as file:
+            file["#refs#/labeled_1_1_1"][...] = 7
+        os.utime(mat, ns=(1, 1))
+        after = read(tmp_path / "mat")
+        assert after.digest != before.digest
+        assert (after.images[0] == 7).all()
+
     def test_happens_once(self, tmp_path, mat, monkeypatch) -> None:
         first = read(tmp_path / "mat").digest
         monkeypatch.setattr(_cuhk03.h5py, "File", lambda *_: pytest.fail("the file was opened again"))

@@ -132,6 +132,23 @@ class TestNamed:
         one_line(output, 3, "viper: ", "copy.bmp is not named as in the release")
         assert findings["datasets"]["viper"]["images"] == 8
 
+    def test_warnings(self, bench, viper, tmp_path) -> None:
+        rows = [
+            f"data/VIPeR/cam_{side}/{person:03d}_{angle}.bmp,{person},one,{resolution}"
+            for person in range(4)
+            for side, angle, resolution in (("a", 0, "lr"), ("b", 90, "hr"))
+        ]
+        (tmp_path / "ours.csv").write_text("\n".join(["path,person,camera,resolution", *rows]))
+        text = bench("doctor", f"lr_manifest[file={tmp_path / 'ours.csv'}]", "--results", tmp_path / "results").out
+        assert "8 images, 4 people, 1 camera; height 8" in text
+        assert "warning: both sides hold images of one camera (one) for 4 of 4 people" in text
+
+    def test_a_set_is_read_once(self, doctor, monkeypatch) -> None:
+        calls, read = [], VIPeR.read
+        monkeypatch.setattr(VIPeR, "read", lambda self, root: calls.append(root) or read(self, root))
+        doctor("viper")
+        assert len(calls) == 1
+
     def test_loop_of_links(self, doctor, viper) -> None:
         path = viper / "VIPeR" / "cam_a" / "001_0.bmp"
         path.unlink()

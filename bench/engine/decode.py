@@ -19,8 +19,6 @@ SMALLEST = 4
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "PPM", "WEBP")
 """Pillow opens no others, whatever a file's name says: its reader of EPS starts another program."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp")
-SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations that swap height and width."""
 
 
 def decoder() -> str:
@@ -70,12 +68,11 @@ def decode_file(path: Path, name: str) -> np.ndarray:
         raise DataError(f"{name}: {path} is not a readable image: {reason}") from error
 
 
-def image_size(path: Path, name: str) -> tuple[int, int]:
-    """(height, width) of an image the right way up, from its header; DataError where it has none."""
+def image_area(path: Path, name: str) -> int:
+    """An image's pixels, from its header, whichever way up it is; DataError where it has none."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            height, width = image.height, image.width
-            return (width, height) if orientation(image) in SIDEWAYS else (height, width)
+            return image.width * image.height
     except Exception as error:  # as above
         raise DataError(f"{name}: {path} is not a readable image: {one_line(error)}") from error
 
