@@ -1,4 +1,4 @@
-"""A CSV file that lists images, read and checked row by row; faults are told all at once, each with its line."""
+"""A CSV file that lists images, read and checked row by row; faults are reported all at once, each with its line."""
 
 import csv
 import difflib
@@ -35,7 +35,7 @@ class Row:
 
 
 class Faults:
-    """What is wrong with the lines of a manifest, told all at once."""
+    """What is wrong with the lines of a manifest, reported all at once."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -128,7 +128,7 @@ def read_fields(file: Path, faults: Faults) -> Iterator[tuple[int, dict[str, str
                 yield reader.line_num, {WRONG: f"{len(cells)} fields, the header has {len(header)}"}
             else:
                 yield reader.line_num, dict(zip(header, cells, strict=True))
-    except csv.Error as error:  # what follows cannot be told apart any more
+    except csv.Error as error:  # what follows cannot be split into rows
         faults.add(reader.line_num, f"not readable as CSV: {error}")
         faults.check()
     if header is None:

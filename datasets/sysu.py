@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Le
 
+from bench.engine.decode import SUFFIXES
 from bench.engine.folders import child
 from bench.errors import DataError
 from bench.plugin.base import Dataset, Photo
@@ -14,7 +15,6 @@ from bench.plugin.base import Dataset, Photo
 IMAGES = 24446
 CAMERAS = ("cam_0", "cam_1")
 EACH = 3
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
 class SYSU(Dataset):
@@ -59,8 +59,8 @@ def images_by_person(folder: Path) -> dict[int, list[Path]]:
     DataError, naming it, for an image whose name does not say whose it is.
     """
     people: dict[int, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+    for path in sorted(folder.rglob("[!.]*")):  # hidden ones are macOS's
+        if path.suffix.lower() not in SUFFIXES:
             continue
         flat = path.parent == folder
         parts = re.fullmatch(r"(\d+)_\d+", path.stem) if flat else re.fullmatch(r"(\d+)", path.parent.name)

@@ -1,4 +1,4 @@
-"""Images that cannot be used, each told in one line with exit code 3; and those of other kinds that are converted."""
+"""Images that cannot be used, each reported in one line with exit code 3; and those of other kinds that are converted."""
 
 import io
 import os
@@ -83,11 +83,11 @@ def test_an_image_that_cannot_be_used(tmp_path, content, words) -> None:
     path = root / "VIPeR" / "cam_b" / "002_90.bmp"
     path.unlink()
     path.write_bytes(content)
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         decode(Photo(path, "2", "b"), "viper")
-    assert str(path) in str(told.value)
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(path) in str(error.value)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_command_ends_with_one_line(bench, tmp_path) -> None:
@@ -209,9 +209,17 @@ class TestPaths:
     def test_links_that_lead_nowhere(self, listed, tmp_path, monkeypatch, target, words) -> None:
         (tmp_path / "listed" / "loop.png").symlink_to(target)
         monkeypatch.setattr(Listed, "names", ("0.png", "loop.png"))
-        with pytest.raises(DataError, match=words) as told:
+        with pytest.raises(DataError, match=words) as error:
             read_listed(tmp_path)
-        assert "loop.png" in str(told.value)
+        assert "loop.png" in str(error.value)
+
+    def test_a_pipe(self, listed, tmp_path, monkeypatch) -> None:
+        os.mkfifo(tmp_path / "listed" / "2.png")
+        monkeypatch.setattr(Listed, "names", ("0.png", "2.png"))
+        with pytest.raises(DataError, match=r"cannot read .*2\.png: it is not a regular file"):
+            read_listed(tmp_path)
+        with pytest.raises(DataError, match="it is not a regular file"):
+            decode(Photo(tmp_path / "listed" / "2.png", "1", "a"), "listed")
 
     def test_a_folder_under_an_image_name(self, listed, tmp_path, monkeypatch) -> None:
         (tmp_path / "listed" / "2.png").mkdir()

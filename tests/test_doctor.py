@@ -120,7 +120,7 @@ class TestNamed:
         lines = findings["datasets"]["viper"]["unreadable"]
         assert [str(path) in line for path, line in zip(broken, lines, strict=True)] == [True, True]
 
-    def test_same_image_under_two_identities_is_told_but_no_error(self, doctor, viper) -> None:
+    def test_same_image_under_two_identities_is_reported_but_no_error(self, doctor, viper) -> None:
         shutil.copy(viper / "VIPeR" / "cam_a" / "001_0.bmp", viper / "VIPeR" / "cam_a" / "002_0.bmp")
         output, findings = doctor("viper")
         assert output.code == 0

@@ -79,10 +79,10 @@ def test_the_folder_of_the_right_name_goes_before_a_copy_elsewhere(viper) -> Non
 )
 def test_says_what_is_there_instead(tmp_path, made, words) -> None:
     (tmp_path / "data" / made).mkdir(parents=True)
-    with pytest.raises(DataError, match=words) as told:
+    with pytest.raises(DataError, match=words) as error:
         list_photos(VIPeR(), tmp_path / "data")
-    assert "\n" not in str(told.value)
-    assert "VIPeR" in str(told.value)
+    assert "\n" not in str(error.value)
+    assert "VIPeR" in str(error.value)
 
 
 def test_a_data_root_that_is_not_there(tmp_path) -> None:

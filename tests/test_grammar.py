@@ -40,9 +40,9 @@ def test_quotes_stand_only_where_they_are_needed() -> None:
     "text", ["m[file=a[1].csv]", 'm[file="a]', 'm[file=a"b]', 'm[file="a"b]', 'm["file"=a]', 'm[file=""]', 'm"x"']
 )
 def test_refused(text) -> None:
-    with pytest.raises(UsageError, match="is not of the form") as told:
+    with pytest.raises(UsageError, match="is not of the form") as error:
         split_text(text)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_an_unquoted_bracket_says_how_to_quote() -> None:

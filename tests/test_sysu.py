@@ -108,7 +108,7 @@ class TestBad:
             read(root)
 
     @pytest.mark.parametrize("name", ["photo.jpg", "00001-00001.jpg", "group/00001.jpg", "00001/more/00001.jpg"])
-    def test_a_name_that_tells_no_person(self, root, name) -> None:
+    def test_a_name_without_a_person(self, root, name) -> None:
         path = root / "SYSU" / "cam_0" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")

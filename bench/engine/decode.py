@@ -54,7 +54,7 @@ def decode_file(path: Path, name: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with open_image(path) as image:
                 if (frames := getattr(image, "n_frames", 1)) > 1:
                     raise ValueError(f"it holds {frames} images (an animation?); save one of them by itself")
                 image.load()
@@ -68,10 +68,16 @@ def decode_file(path: Path, name: str) -> np.ndarray:
         raise DataError(f"{name}: {path} is not a readable image: {reason}") from error
 
 
+def open_image(path: Path) -> Image.Image:
+    if path.exists() and not path.is_file() and not path.is_dir():  # reading a pipe or a device may never end
+        raise ValueError("it is not a regular file")
+    return Image.open(path, formats=FORMATS)
+
+
 def image_area(path: Path, name: str) -> int:
     """An image's pixels, from its header, whichever way up it is; DataError where it has none."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_image(path) as image:
             return image.width * image.height
     except Exception as error:  # as above
         raise DataError(f"{name}: {path} is not a readable image: {one_line(error)}") from error

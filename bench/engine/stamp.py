@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def file_state(path: Path) -> tuple[str, int, int, int, int, int]:
         status = path.stat()
     except OSError as error:
         raise unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # reading it may never end
+        raise DataError(f"cannot read {path}: it is not a regular file")
     times = status.st_mtime_ns, status.st_ctime_ns
     return os.path.abspath(path), status.st_size, *times, status.st_ino, status.st_dev
 

@@ -10,13 +10,12 @@ import numpy as np
 
 from bench.engine.cache import Cache
 from bench.engine.data import list_photos, natural_order, originals
+from bench.engine.decode import SUFFIXES
 from bench.errors import DataError, UsageError
 from bench.plugin.base import Photo, Pretraining, Trained
 from bench.plugin.registry import registry, unknown
 from bench.plugin.spec import dataset_spec
 from bench.protocol.images import Packed, digest
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ def image_files(folder: Path) -> list[Path]:
     """Every image file below a folder, in name order; DataError where there is none."""
     if not folder.is_dir():
         raise DataError(f"--images {folder} is not a folder; name one that holds images")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    paths = sorted(p for p in folder.rglob("[!.]*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
-        raise DataError(f"no image below {folder}: files that end in {', '.join(IMAGE_SUFFIXES)} are looked for")
+        raise DataError(f"no image below {folder}: files that end in {', '.join(SUFFIXES)} are looked for")
     return paths
 
 
