@@ -1,4 +1,4 @@
-"""Images that cannot be used, each reported in one line with exit code 3; and those of other kinds that are converted."""
+"""Images that cannot be used, each reported in one line with exit code 3; and other kinds that are converted."""
 
 import io
 import os

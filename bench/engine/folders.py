@@ -1,5 +1,6 @@
 """Where a data set lies: its folder under any usual name, and the files in it that are images."""
 
+import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -71,7 +72,12 @@ def child(folder: Path, name: str) -> Path:
     exact = folder / name
     if exact.exists():
         return exact
-    return next((path for path in entries(folder) if path.name.casefold() == name.casefold()), exact)
+    try:
+        return next(
+            (folder / other for other in sorted(os.listdir(folder)) if other.casefold() == name.casefold()), exact
+        )
+    except OSError:
+        return exact
 
 
 def images(folder: Path, suffixes: Sequence[str]) -> list[Path]:
