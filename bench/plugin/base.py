@@ -64,7 +64,7 @@ class Dataset(BaseEstimator):
     obtain: ClassVar[str] = ""
     """Where to get the set, for the message that says it is missing."""
     terms: ClassVar[str] = ""
-    """Terms under which the set is available; for `doctor`."""
+    """Under which terms it is given; for `doctor`."""
     cameras: ClassVar[int | None] = None
     """How many cameras its images are labelled with, officially; for `doctor`."""
     expected: ClassVar[dict[str, int]] = {}
