@@ -2,17 +2,20 @@
 
 import errno
 import json
-from dataclasses import fields, replace
+import os
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from bench.engine.store import FORMAT, Store
+from bench.engine.record import FORMAT, Scores
+from bench.engine.store import Store, read_stores
 from bench.errors import BenchError
-from tests.cells import cell, record
+from tests.cells import cell, failure, record
 
-CELL = cell("sing[alpha=0,anchors=1/2+1/4]", "caviar[split_file=sha256:0123456789ab]", 3, "quick", 5)
+CELL = cell("sing[alpha=0.0,anchors=1/2+1/4]", "caviar[split_file=sha256:0123456789ab]", 3, "quick", 5)
 DISTANCES = {"1/2": np.array([[0.1, 1 / 3]]), "1/4": np.array([[np.pi, -1.0]])}
 
 
@@ -27,11 +30,12 @@ def listed(store: Store) -> list[str]:
 
 def test_round_trip(store) -> None:
     assert store.get(CELL) is None
-    written = record([0.1, 1 / 3], sigma={"1/2+1/4": 0.25})
+    written = record([0.1, 1 / 3], sigma={"1/2+1/4": 0.25}, subsets={"1/2": Scores((0.1, 0.2), 1 / 7)})
     store.put(CELL, written, DISTANCES)
     found = store.get(CELL)
     assert (found.cell, found.record, found.failed) == (CELL, written, False)
-    assert store.read_all() == ([found], [])
+    (again,), problems = store.read_all()
+    assert (again.record, again.origin, problems) == (written, "results", [])
 
 
 def test_distances_are_kept_beside_to_the_last_bit(store) -> None:
@@ -44,9 +48,9 @@ def test_distances_are_kept_beside_to_the_last_bit(store) -> None:
 
 def test_where_files_lie(store) -> None:
     store.put(CELL, record([1]), DISTANCES)
-    name = f"split3-seed5-quick-{CELL.key}.json"
-    folder = "caviar[split_file=sha256:0123456789ab]/sing[alpha=0,anchors=1-2+1-4]"
-    assert listed(store) == [f"{folder}/{name}", f"distances/{CELL.key}.npz"]
+    name = f"split3-seed5-quick-{CELL.fingerprint}.json"
+    folder = "caviar[split_file=sha256:0123456789ab]/sing[alpha=0.0,anchors=1-2+1-4]"
+    assert listed(store) == [f"{folder}/{name}", f"distances/{CELL.fingerprint}.npz"]
 
 
 def test_a_file_is_json_with_a_line_for_each_field(store) -> None:
@@ -55,64 +59,174 @@ def test_a_file_is_json_with_a_line_for_each_field(store) -> None:
     content = json.loads(text)
     assert content["format"] == FORMAT
     assert content["cell"]["dataset"] == CELL.dataset
-    assert len(text.splitlines()) == len(content) + 2
+    assert len(text.splitlines()) == len(content) + len(content["record"]) + 3
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(CELL)])
+CHANGES = {
+    "method": "l2",
+    "dataset": "viper",
+    "split": 4,
+    "seed": 6,
+    "profile": "smoke",
+    "data": "e" * 64,
+    "weights": ("f" * 64,),
+    "depends": {"parts": {"scoring": 99}},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
 def test_a_cell_that_differs_in_any_field_is_another(store, name) -> None:
-    value = getattr(CELL, name)
-    other = replace(CELL, **{name: value + 1 if isinstance(value, int) else value + "x"})
-    assert other.key != CELL.key
+    other = replace(CELL, **{name: CHANGES[name]})
+    assert other.fingerprint != CELL.fingerprint
+    assert (other.row == CELL.row) == (name == "split"), "only the splits of one row are averaged"
     store.put(other, record([1]), DISTANCES)
     assert store.get(CELL) is None
 
 
+class TestOthersAtTheSamePlace:
+    def test_are_of_another_fingerprint(self, store) -> None:
+        older, elsewhere = replace(CELL, depends={"parts": {}}), replace(CELL, split=2)
+        for some in (older, elsewhere):
+            store.put(some, record([0.5]), DISTANCES)
+        assert [r.cell for r in store.others(CELL)] == [older]
+
+    def test_go_when_the_cell_is_computed_with_the_same_data_and_weights(self, store) -> None:
+        older, other_weights = replace(CELL, depends={"parts": {}}), replace(CELL, weights=("f" * 64,))
+        for some in (older, other_weights):
+            store.put(some, record([0.5]), DISTANCES)
+        store.put(CELL, record([0.6]), DISTANCES)
+        left = {r.cell.fingerprint for r in store.read_all()[0]}
+        assert left == {CELL.fingerprint, other_weights.fingerprint}
+
+
+def content_of(store: Store) -> dict:
+    return json.loads(store.path(CELL).read_text())
+
+
+def changed(store: Store, *path: str, value: object) -> str:
+    content = inner = content_of(store)
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return json.dumps(content)
+
+
 DAMAGE = {
-    "empty": "",
-    "truncated": '{\n"format": 1,\n"cell": {"method"',
-    "no JSON": "rank-1 37.3",
-    "a list": "[1, 2]",
-    "null": "null",
-    "another format": json.dumps({"format": FORMAT + 1}),
-    "no cell": json.dumps({"format": FORMAT, "cmc": [0.5]}),
-    "a strange cell": json.dumps({"format": FORMAT, "cell": {"colour": "red"}, "cmc": [0.5]}),
+    "empty": lambda s: "",
+    "truncated": lambda s: s.path(CELL).read_text()[:300],
+    "no JSON": lambda s: "rank-1 37.3",
+    "a list": lambda s: "[1, 2]",
+    "null": lambda s: "null",
+    "an older format": lambda s: changed(s, "format", value=1),
+    "no cell": lambda s: json.dumps({"format": FORMAT}),
+    "a strange cell": lambda s: changed(s, "cell", value={"colour": "red"}),
+    "deep nesting": lambda s: "[" * 100_000,
+    "NaN": lambda s: changed(s, "record", "cmc", value=[float("nan")]),
+    "a huge CMC": lambda s: changed(s, "record", "cmc", value=[1e308]),
+    "a negative CMC": lambda s: changed(s, "record", "cmc", value=[-5, 0.5]),
+    "a falling CMC": lambda s: changed(s, "record", "cmc", value=[0.5, 0.4]),
+    "an empty CMC": lambda s: changed(s, "record", "cmc", value=[]),
+    "text for a CMC": lambda s: changed(s, "record", "cmc", value="0.5"),
+    "a falling CMC of a subset": lambda s: changed(s, "record", "subsets", value={"1/2": {"cmc": [1, 0.5], "map": 1}}),
+    "mAP above one": lambda s: changed(s, "record", "map", value=1.5),
+    "no sizes": lambda s: changed(s, "record", "sizes", value={}),
+    "sizes of nobody": lambda s: changed(s, "record", "sizes", "test_people", value=0),
+    "ranks below one": lambda s: changed(s, "record", "probe_ranks", value=[0.5]),
+    "sigma of zero": lambda s: changed(s, "record", "sigma", value={"1/2": 0.0}),
+    "negative cost": lambda s: changed(s, "record", "cost", value={"total_seconds": -1}),
+    "a split that is text": lambda s: changed(s, "cell", "split", value="3"),
+    "a spec that does not parse": lambda s: changed(s, "cell", "method", value="sing[["),
+    "another cell": lambda s: changed(s, "cell", "method", value="sing"),
+    "another fingerprint": lambda s: changed(s, "fingerprint", value="0" * 16),
+    "no outcome": lambda s: changed(s, "record", value=None),
 }
 
 
-@pytest.mark.parametrize("text", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_file_is_named_and_left_alone(store, text) -> None:
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_file_is_named_and_left_alone(store, damage) -> None:
     good = replace(CELL, split=0)
     for some in (CELL, good):
         store.put(some, record([1]), DISTANCES)
-    path = store.path(CELL)
+    path, text = store.path(CELL), damage(store)
     path.write_text(text)
-    with pytest.raises(BenchError, match=r"is not a readable result .*; delete it and run again") as caught:
+    with pytest.raises(BenchError, match=r"is not a readable result: .*; remove it or run the cell again") as caught:
         store.get(CELL)
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
     results, problems = store.read_all()
     assert [r.cell for r in results] == [good]
     assert problems == [str(caught.value)]
     assert path.read_text() == text
 
 
-def test_a_record_without_a_cmc_is_no_result(store) -> None:
-    store.put(CELL, {**record([1]), "cmc": []}, DISTANCES)
-    with pytest.raises(BenchError, match="is not a readable result"):
-        store.get(CELL)
+def test_a_file_under_another_cells_name_is_no_result(store) -> None:
+    store.put(CELL, record([1]), DISTANCES)
+    store.path(CELL).rename(store.path(replace(CELL, split=4)))
+    assert store.read_all()[0] == []
+    assert "which belongs into" in store.read_all()[1][0]
+
+
+def test_a_file_of_a_newer_version_is_never_to_be_removed(store) -> None:
+    store.put(CELL, record([1]), DISTANCES)
+    store.path(CELL).write_text(changed(store, "format", value=FORMAT + 1))
+    (line,) = store.read_all()[1]
+    assert "newer version of bench" in line
+    assert "remove" not in line
+    assert "delete" not in line
+
+
+class TestWhatIsNoFile:
+    @pytest.fixture
+    def path(self, store) -> Path:
+        path = store.path(CELL)
+        path.parent.mkdir(parents=True)
+        return path
+
+    def test_a_pipe(self, store, path) -> None:
+        os.mkfifo(path)
+        assert "not a regular file" in store.read_all()[1][0]
+
+    @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero")
+    def test_a_link_to_an_endless_device(self, store, path) -> None:
+        path.symlink_to("/dev/zero")
+        assert "not a regular file" in store.read_all()[1][0]
+
+    def test_a_link_to_nothing(self, store, path) -> None:
+        path.symlink_to(path.with_name("nothing"))
+        assert "No such file" in store.read_all()[1][0]
+
+    def test_a_folder(self, store, path) -> None:
+        path.mkdir()
+        assert "not a regular file" in store.read_all()[1][0]
+
+    def test_a_huge_file(self, store, path) -> None:
+        with path.open("wb") as file:
+            file.truncate(100 * 2**20)
+        assert "bytes; a result has at most" in store.read_all()[1][0]
+
+
+def test_several_stores_read_together(tmp_path) -> None:
+    first, second = Store(tmp_path / "measured"), Store(tmp_path / "local")
+    first.put(CELL, record([0.5]), DISTANCES)
+    for some in (CELL, replace(CELL, split=4)):
+        second.put(some, record([0.6]), DISTANCES)
+    results, problems = read_stores([first.folder, second.folder, tmp_path / "nowhere"])
+    assert {(r.cell.split, r.origin, r.finished.cmc[0]) for r in results} == {(3, "measured", 0.5), (4, "local", 0.6)}
+    assert problems == []
 
 
 class TestFailures:
     def test_are_never_returned_as_finished(self, store) -> None:
-        store.put_failure(CELL, {"error": "no memory", "traceback": "..."})
+        store.put_failure(CELL, failure("no memory", "..."))
         assert store.get(CELL) is None
         assert store.read_all() == ([], [])
         (failed,), _ = store.read_all(failures=True)
-        assert (failed.cell, failed.failed, failed.record["error"]) == (CELL, True, "no memory")
+        assert (failed.cell, failed.failed, failed.failure.error) == (CELL, True, "no memory")
 
     def test_go_when_the_cell_succeeds(self, store) -> None:
-        store.put_failure(CELL, {"error": "no memory"})
+        store.put_failure(CELL, failure("no memory"))
         other = replace(CELL, split=4)
-        store.put_failure(other, {"error": "still none"})
+        store.put_failure(other, failure("still none"))
         store.put(CELL, record([1]), DISTANCES)
         assert [r.cell for r in store.read_all(failures=True)[0]] == [CELL, other]
         assert not any(r.failed for r in store.read_all()[0])
@@ -157,13 +271,14 @@ class TestFullDisk:
 
         monkeypatch.setattr(Path, "open", refuse)
         with pytest.raises(BenchError, match=r"cannot write to .*: No space left on device"):
-            store.put_failure(CELL, {"error": "x"})
+            store.put_failure(CELL, failure("x"))
         assert listed(store) == []
 
 
-def test_a_value_that_json_cannot_hold_leaves_nothing(store) -> None:
+def test_a_record_that_could_not_be_read_back_is_not_written(store) -> None:
+    broken = msgspec.structs.replace(record([0.5]), curves={"all": {"m": {"loss": [float("nan")]}}})
     with pytest.raises(ValueError, match="JSON"):
-        store.put(CELL, record([float("nan")]), DISTANCES)
+        store.put(CELL, broken, DISTANCES)
     assert store.get(CELL) is None
     assert store.read_all() == ([], [])
 

@@ -1,37 +1,51 @@
 """Results on disk: one JSON file a cell, written atomically, enough to print every table from a clone.
 
-``DATASET/METHOD/splitI-seedS-PROFILE-KEY.json`` holds a finished cell, the same name with ``.failed.json`` what went
-wrong in a failed one.  Per-anchor distance matrices lie in ``distances/KEY.npz`` beside them and are not kept in git.
+``DATASET/METHOD/splitI-seedS-PROFILE-FINGERPRINT.json`` holds a finished cell, the same name with ``.failed.json`` what
+went wrong in a failed one.  Per-anchor distance matrices lie in ``distances/FINGERPRINT.npz`` beside them and are not
+kept in git.  Files may come from strangers: whatever is wrong with one is a line that names it, and costs no other.
 """
 
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from filelock import FileLock
 
-from bench.engine.cell import Cell
+from bench.engine.identity import Cell
+from bench.engine.record import FORMAT, Failure, File, Record
 from bench.errors import BenchError
 from bench.files import write_atomically
+from bench.plugin.grammar import split_text
 
-FORMAT = 1
+LARGEST_FILE = 16 * 2**20  # bytes; the largest cell of the paper's tables has 0.1 MiB
 
 
 @dataclass(frozen=True)
 class Result:
-    """A stored cell.  record: everything in the file beside the cell's identity."""
+    """A stored cell: finished, with its `record`, or failed, with its `failure`.  origin: the store's folder name."""
 
     cell: Cell
-    record: dict[str, Any]
+    record: Record | None
+    failure: Failure | None
     path: Path
+    origin: str = ""
 
     @property
     def failed(self) -> bool:
-        return "error" in self.record
+        return self.record is None
+
+    @property
+    def finished(self) -> Record:
+        """The record of a finished cell; BenchError for a failed one."""
+        if self.record is None:
+            raise BenchError(f"{self.path} is of a failed cell")
+        return self.record
 
 
 class Store:
@@ -41,64 +55,97 @@ class Store:
         self.folder = folder
 
     def path(self, cell: Cell) -> Path:
-        name = f"split{cell.split}-seed{cell.seed}-{cell.profile}-{cell.key}.json"
-        return self.folder / file_name(cell.dataset) / file_name(cell.method) / name
+        return self.folder_of(cell) / f"{prefix(cell)}{cell.fingerprint}.json"
+
+    def folder_of(self, cell: Cell) -> Path:
+        return self.folder / file_name(cell.dataset) / file_name(cell.method)
 
     def failed_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".failed.json")
 
     def distances_path(self, cell: Cell) -> Path:
-        return self.folder / "distances" / f"{cell.key}.npz"
+        return self.folder / "distances" / f"{cell.fingerprint}.npz"
 
-    def workspace(self, cell: Cell, code: str) -> Path:
-        """Folder for checkpoints of a cell while it is computed.  code: hash of its code, so that none is mixed."""
-        return self.folder / "distances" / "checkpoints" / f"{cell.key}-{code}"
+    def workspace(self, cell: Cell) -> Path:
+        """Folder for checkpoints of a cell while it is computed."""
+        return self.folder / "distances" / "checkpoints" / cell.fingerprint
 
     def lock(self, cell: Cell) -> FileLock:
         """Held while a cell is computed, so that two runs on one store never compute the same cell."""
+        return self._lock(cell.fingerprint)
+
+    def device_lock(self, device: str) -> FileLock:
+        """Held while a cell is computed on a device, so that runs on one store spread over several."""
+        return self._lock(device.replace(":", ""))
+
+    def _lock(self, name: str) -> FileLock:
         folder = self.folder / "distances" / "locks"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
-        return FileLock(folder / f"{cell.key}.lock")
-
-    def device_lock(self, device: str) -> FileLock:
-        """Held while a cell is computed on a device, so that runs on one store spread over several."""
-        return FileLock(self.folder / "distances" / "locks" / f"{device.replace(':', '')}.lock")
+        return FileLock(folder / f"{name}.lock")
 
     def get(self, cell: Cell) -> Result | None:
         """The finished cell, None when it is not there.  BenchError when its file cannot be read."""
         path = self.path(cell)
-        return read_result(path) if path.exists() else None
+        return read_result(path) if os.path.lexists(path) else None
 
-    def put(self, cell: Cell, record: dict[str, Any], distances: dict[str, np.ndarray]) -> None:
-        """Write a finished cell: distances first, so that a cell that is there has them; any failure record goes."""
+    def others(self, cell: Cell) -> list[Result]:
+        """Finished cells at the same place (method, data set, split, seed, profile) with another fingerprint."""
+        own = self.path(cell)
+        found = []
+        for path in sorted(self.folder_of(cell).glob(f"{prefix(cell)}*.json")):
+            if path != own and not path.name.endswith(".failed.json"):
+                try:
+                    found.append(read_result(path))
+                except BenchError:
+                    continue  # told by whoever reads the whole store
+        return found
+
+    def put(self, cell: Cell, record: Record, distances: Mapping[str, np.ndarray]) -> None:
+        """Write a finished cell: distances first, so that a cell that is there has them; any failure record goes.
+
+        Cells of the same data and weights that other versions of the code had at this place go too.
+        """
         try:
             with write_atomically(self.distances_path(cell)) as file:
                 arrays: dict[str, Any] = {name: d.astype(np.float64) for name, d in distances.items()}
                 np.savez(file, **arrays)
-            self.write(self.path(cell), cell, record)
+            self._write(self.path(cell), cell, {"record": record})
             self.failed_path(cell).unlink(missing_ok=True)
+            for other in self.others(cell):
+                if (other.cell.data, other.cell.weights) == (cell.data, cell.weights):
+                    self.remove(other)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
-    def update(self, cell: Cell, record: dict[str, Any]) -> None:
-        """Write a finished cell's file anew; its distances stay as they are."""
+    def update(self, cell: Cell, record: Record) -> None:
+        """Write a finished cell's file again; its distances stay as they are."""
         try:
-            self.write(self.path(cell), cell, record)
+            self._write(self.path(cell), cell, {"record": record})
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
-    def put_failure(self, cell: Cell, record: dict[str, Any]) -> None:
+    def put_failure(self, cell: Cell, failure: Failure) -> None:
         try:
-            self.write(self.failed_path(cell), cell, record)
+            self._write(self.failed_path(cell), cell, {"failure": failure})
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
-    def write(self, path: Path, cell: Cell, record: dict[str, Any]) -> None:
-        content = {"format": FORMAT, "cell": asdict(cell), **record}
-        lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()]
+    def remove(self, result: Result) -> None:
+        """Delete a stored cell with its distances."""
+        result.path.unlink(missing_ok=True)
+        self.distances_path(result.cell).unlink(missing_ok=True)
+
+    def _write(self, path: Path, cell: Cell, outcome: Mapping[str, Record | Failure]) -> None:
+        head = {"format": FORMAT, "fingerprint": cell.fingerprint, "cell": asdict(cell)}
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+        for key, value in outcome.items():
+            fields = msgspec.to_builtins(value)
+            check_again(value)
+            inner = [f" {json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in fields.items()]
+            lines.append(f"{json.dumps(key)}: {{\n" + ",\n".join(inner) + "\n}")
         with write_atomically(path) as file:
             file.write(("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
@@ -122,13 +169,29 @@ class Store:
             if path.name.endswith(".failed.json") and not failures:
                 continue
             try:
-                results.append(read_result(path))
+                results.append(read_result(path, self.folder.name))
             except BenchError as error:
                 problems.append(str(error))
         return results, problems
 
     def files(self) -> Iterator[Path]:
         return iter(sorted(self.folder.glob("*/*/split*.json")))
+
+
+def read_stores(folders: Iterable[Path], failures: bool = False) -> tuple[list[Result], list[str]]:
+    """The cells of several stores together; of a cell that several have, the first one's counts."""
+    found: dict[str, Result] = {}
+    problems: list[str] = []
+    for folder in folders:
+        results, lines = Store(folder).read_all(failures)
+        problems += lines
+        for result in results:
+            found.setdefault(f"{result.cell.fingerprint}{result.failed}", result)
+    return list(found.values()), problems
+
+
+def prefix(cell: Cell) -> str:
+    return f"split{cell.split}-seed{cell.seed}-{cell.profile}-"
 
 
 def cannot_write(folder: Path, error: OSError) -> BenchError:
@@ -142,17 +205,62 @@ def file_name(spec: str) -> str:
     return spec.replace("/", "-").replace(os.sep, "-")
 
 
-def read_result(path: Path) -> Result:
-    """Read one result file; BenchError, naming it, when it is damaged or of another format."""
+def read_result(path: Path, origin: str = "") -> Result:
+    """Read one result file; BenchError, naming it, when it is damaged, of another format, or not what its name says."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']}, this version reads format {FORMAT}")
-        cell = Cell(**content["cell"])
-        record = {k: v for k, v in content.items() if k not in ("format", "cell")}
-        if "error" not in record and not isinstance(record["cmc"][0], float):
-            raise ValueError("no CMC")
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BenchError(f"{path} is not a readable result ({reason}); delete it and run again") from error
-    return Result(cell, record, path)
+        content = read_bytes(path)
+        version = msgspec.json.decode(content, type=Versioned).format
+        if version > FORMAT:
+            raise BenchError(
+                f"{path} was written by a newer version of bench (format {version}, this one reads {FORMAT}): update"
+                " bench to read it"
+            )
+        if version < FORMAT:
+            raise ValueError(f"format {version}, this version reads format {FORMAT}")
+        file = msgspec.json.decode(content, type=File)
+        cell = file.cell.cell()
+        for spec in (cell.method, cell.dataset):
+            split_text(spec)
+        if cell.fingerprint != file.fingerprint:
+            raise ValueError("its fingerprint is not that of its cell")
+        if (file.record is None) == (file.failure is None):
+            raise ValueError("it must have either a record or a failure")
+        suffix = ".json" if file.record else ".failed.json"
+        expected = [file_name(cell.dataset), file_name(cell.method), f"{prefix(cell)}{cell.fingerprint}{suffix}"]
+        if list(path.parts[-3:]) != expected:
+            raise ValueError(f"it holds {cell}, which belongs into {'/'.join(expected)}")
+    except BenchError as error:
+        if str(path) in str(error):
+            raise
+        raise unreadable(path, str(error)) from error
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise unreadable(path, getattr(error, "strerror", None) or str(error)) from error
+    return Result(cell, file.record, file.failure, path, origin)
+
+
+class Versioned(msgspec.Struct):
+    format: int
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file of bearable size; ValueError for anything else, which is not opened."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a regular file")
+    if status.st_size > LARGEST_FILE:
+        raise ValueError(f"{status.st_size:,} bytes; a result has at most {LARGEST_FILE:,}")
+    return path.read_bytes()
+
+
+def unreadable(path: Path, reason: str) -> BenchError:
+    return BenchError(f"{path} is not a readable result: {' '.join(reason.split())}; remove it or run the cell again")
+
+
+def check_again(value: Record | Failure) -> None:
+    """What is written must be readable: a record that would be refused is refused now, before anything is stored."""
+    msgspec.convert(msgspec.to_builtins(value), type(value))
+
+
+def newest(results: Sequence[Result]) -> Result:
+    """The most recently computed of some finished cells."""
+    return max(results, key=lambda result: result.finished.computed.date)

@@ -1,0 +1,25 @@
+"""Which stored cells the code as it is would compute again, and why; no plug-in is imported."""
+
+from functools import cache
+
+from bench.engine.identity import Depends, changes, depends_of
+from bench.engine.store import Result
+from bench.errors import BenchError
+
+
+def stale(result: Result) -> list[str]:
+    """What a cell's number depends on and has changed since, in words; empty for a current cell, and for one whose
+    plug-in is not there any more."""
+    now = current(result.cell.method, result.cell.dataset)
+    if now is None or now == result.cell.depends:
+        return []
+    return changes(result.cell.depends, now)
+
+
+@cache
+def current(method: str, dataset: str) -> Depends | None:
+    """`depends_of` as the code is now, None where a plug-in is not there."""
+    try:
+        return depends_of(method, dataset)
+    except BenchError:
+        return None
