@@ -16,7 +16,7 @@ from bench.engine.cache import Cache, cache_folder
 from bench.engine.data import Data, arranged, load, originals, photos_of
 from bench.engine.decode import decode
 from bench.engine.folders import folder_of
-from bench.engine.provenance import environment
+from bench.engine.provenance import git_commit, libraries, machine
 from bench.engine.run import resolve_device
 from bench.engine.store import Store
 from bench.errors import BenchError, DataError, counted, listing
@@ -37,7 +37,10 @@ def examine(root: Path | None, results: Path, names: Sequence[str] = (), weights
     specs = [dataset_spec(name) for name in names]
     finished, problems = Store(results).read_all()
     return {
-        **environment(),
+        "versions": libraries(),
+        "machine": machine(),
+        "cores": os.cpu_count(),
+        "git_commit": git_commit(),
         "device": resolve_device("auto"),
         "gpus": gpus(),
         "threads": {
