@@ -31,6 +31,14 @@ class NotApplicable(UsageError):
     """Two that do not go together, or a plug-in that cannot be loaded; skipped unless named outright."""
 
 
+PLURALS = {"person": "people", "identity": "identities"}
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 camera``, ``2 cameras``, ``1,264 people``."""
+    return f"{number:,} {noun if number == 1 else PLURALS.get(noun, noun + 's')}"
+
+
 def listing(items: list[str], most: int = 5) -> str:
     """``a, b, c and 4 more``: at most `most` of `items`, for error messages."""
     shown = ", ".join(items[:most])

@@ -1,5 +1,6 @@
 """Writing files so that none is ever seen half, and giving back the memory of those that are mapped."""
 
+import hashlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -35,3 +36,16 @@ def release(array: np.ndarray) -> None:
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
+
+
+LONGEST_NAME = 255  # bytes, the limit of nearly every file system
+
+
+def safe_name(text: str) -> str:
+    """A text as the name of one file or folder: slashes become dashes; a longer one is cut and ends in its hash."""
+    name = text.replace("/", "-").replace(os.sep, "-")
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    suffix = "-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    return encoded[: LONGEST_NAME - len(suffix)].decode(errors="ignore") + suffix

@@ -6,9 +6,7 @@ images 0-4 of a person are the first view's, 5-9 the second's.  `testsets` refer
 person, both from 1.
 """
 
-import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,8 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
-from bench.engine.cache import cache_folder
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.stamp import content_stamp
 from bench.errors import DataError
 from bench.files import write_atomically
 
@@ -34,13 +33,11 @@ SLOTS = 10
 def converted(mat: Path) -> tuple[Path, list[list[tuple[int, int]]]]:
     """The folder of the file's images as ``KIND/PAIR_PERSON_VIEW_IMAGE.ppm``, and its test sets of (pair, person).
 
-    Lies in the cache under the file's path, size and time of change; made where it is not there.  A conversion that was
-    killed goes on where it was.  PPM is lossless and its bytes, which results are named by, depend on no library.
+    Lies in the cache under the file's content; made where it is not there.  A conversion that was killed goes on where
+    it was.  PPM is lossless.
     DataError, in one line, for a file that is not as described above.
     """
-    status = mat.stat()
-    stamp = repr((os.path.abspath(mat), status.st_size, status.st_mtime_ns))
-    folder = cache_folder() / "cuhk03" / hashlib.sha256(stamp.encode()).hexdigest()[:16]
+    folder = cache_folder() / "cuhk03" / content_stamp([mat], Cache(cache_folder()))[:16]
     index = folder / "testsets.json"
     if not index.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +89,7 @@ def check_version(mat: Path) -> None:
 
 @contextmanager
 def reading(mat: Path, where: str) -> Iterator[None]:
-    """Whatever h5py stumbles over becomes a DataError that says where."""
+    """Whatever h5py raises becomes a DataError that says where."""
     try:
         yield
     except DataError:

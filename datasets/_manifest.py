@@ -1,4 +1,4 @@
-"""A CSV file that lists images, read and checked row by row; every fault is one line with the file and its line."""
+"""A CSV file that lists images, read and checked row by row; faults are reported all at once, each with its line."""
 
 import csv
 import difflib
@@ -12,6 +12,9 @@ from bench.errors import DataError, listing
 
 NEEDED = ("path", "person", "camera")
 OPTIONAL = ("resolution", "split")
+WRONG = ""
+"""Stands for the columns of a row that has too few or too many fields."""
+MOST_FAULTS = 20
 VALUES = {"resolution": ("lr", "hr"), "split": ("train", "test", "distractor", "")}
 
 
@@ -31,36 +34,81 @@ class Row:
     split: str
 
 
-def read_manifest(file: Path) -> list[Row]:
-    """All rows of a manifest; DataError on the first fault."""
+class Faults:
+    """What is wrong with the lines of a manifest, reported all at once."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._found: list[tuple[int, str]] = []
+
+    def add(self, line: int, text: str) -> None:
+        self._found.append((line, text))
+
+    def check(self) -> None:
+        """DataError with every fault, the first `MOST_FAULTS` in words, where there is any."""
+        found = sorted(self._found)
+        if len(found) == 1:
+            raise DataError(f"{self.file}, line {found[0][0]}: {found[0][1]}")
+        if found:
+            more = f"; and {len(found) - MOST_FAULTS} more" if len(found) > MOST_FAULTS else ""
+            shown = "; ".join(f"line {line}: {text}" for line, text in found[:MOST_FAULTS])
+            raise DataError(f"{self.file}: {len(found)} faults: {shown}{more}")
+
+
+def read_manifest(file: Path, faults: Faults) -> list[Row]:
+    """All rows of a manifest.
+
+    DataError where it cannot be read at all, or rows lack what others are checked against; the faults of its lines are
+    added to `faults` otherwise, for the caller to add its own and to check.
+    """
     rows: list[Row] = []
     lines: dict[str, int] = {}
     folder = file.parent.resolve()
-    for line, fields in read_fields(file):
-        where = f"{file}, line {line}"
-        for column in NEEDED:
-            if not fields[column]:
-                raise DataError(f"{where}: no {column}; each image needs {', '.join(NEEDED)}")
-        for column, allowed in VALUES.items():
-            if column in fields and fields[column] not in allowed:
-                raise DataError(f"{where}: {column} must be {words(allowed)}, not {fields[column]!r}")
-        path = image_path(where, folder, fields["path"])
-        if (first := lines.setdefault(os.fspath(path), line)) != line:
-            raise DataError(f"{where}: {fields['path']} is listed on line {first} already; list each image once")
-        labels = (fields.get(column, "") for column in OPTIONAL)
-        rows.append(Row(line, path, fields["person"], fields["camera"], *labels))
+    complete = True
+    for line, fields in read_fields(file, faults):
+        found = list(row_faults(fields))
+        path = None
+        if fields.get("path"):
+            try:
+                path = image_path(folder, fields["path"])
+            except DataError as error:
+                faults.add(line, str(error))
+        if path and (first := lines.setdefault(os.fspath(path), line)) != line:
+            found.append(f"{fields['path']} is listed on line {first} already; list each image once")
+        for text in found:
+            faults.add(line, text)
+        complete = complete and not found
+        if not found:
+            labels = (fields.get(column, "") for column in OPTIONAL)
+            rows.append(Row(line, path or file, fields["person"], fields["camera"], *labels))
+    if not complete:
+        faults.check()
     if not rows:
         raise DataError(f"{file} lists no image below its header")
-    check_splits(file, rows)
+    check_splits(rows, faults)
     return rows
 
 
-def read_fields(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, column -> value) of each row that is not empty."""
+def row_faults(fields: dict[str, str]) -> Iterator[str]:
+    """What is wrong with the labels of a row."""
+    if set(fields) == {WRONG}:
+        yield fields[WRONG]
+        return
+    for column in NEEDED:
+        if not fields[column]:
+            yield f"no {column}; each image needs {', '.join(NEEDED)}"
+    for column, allowed in VALUES.items():
+        if column in fields and fields[column] not in allowed:
+            yield f"{column} must be {words(allowed)}, not {fields[column]!r}"
+
+
+def read_fields(file: Path, faults: Faults) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, column -> value) of each row that is not empty; {WRONG: fault} of one that does not fit the header."""
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read the manifest {file}: {error.strerror or error}") from error
+        hint = "; folders are separated by /" if "\\" in str(file) and os.sep == "/" else ""
+        raise DataError(f"cannot read the manifest {file}: {error.strerror or error}{hint}") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,11 +125,12 @@ def read_fields(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 header = cells
                 check_header(file, reader.line_num, header)
             elif len(cells) != len(header):
-                raise DataError(f"{file}, line {reader.line_num}: {len(cells)} fields, the header has {len(header)}")
+                yield reader.line_num, {WRONG: f"{len(cells)} fields, the header has {len(header)}"}
             else:
                 yield reader.line_num, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{file}, line {reader.line_num}: not readable as CSV: {error}") from error
+    except csv.Error as error:  # what follows cannot be split into rows
+        faults.add(reader.line_num, f"not readable as CSV: {error}")
+        faults.check()
     if header is None:
         raise DataError(f"{file} is empty; its first line must be {','.join(NEEDED)}")
 
@@ -99,43 +148,43 @@ def check_header(file: Path, line: int, header: Sequence[str]) -> None:
         raise DataError(f"{file}, line {line}: the column {listing(twice)} is there twice")
 
 
-def image_path(where: str, folder: Path, text: str) -> Path:
+def image_path(folder: Path, text: str) -> Path:
     """The file that a row names, with every link followed; DataError unless it is a file below the folder."""
     if Path(text).is_absolute():
-        raise DataError(f"{where}: {text} is an absolute path; give it relative to the manifest's folder, {folder}")
+        raise DataError(f"{text} is an absolute path; give it relative to the manifest's folder, {folder}")
     try:
         path = (folder / text).resolve(strict=True)
     except FileNotFoundError as error:
-        raise DataError(f"{where}: there is no file {folder / text}") from error
+        hint = "; folders are separated by /" if "\\" in text and os.sep == "/" else ""
+        raise DataError(f"there is no file {folder / text}{hint}") from error
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links is either of the first, a NUL the third
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{where}: {text!r} cannot be followed: {reason}") from error
+        raise DataError(f"{text!r} cannot be followed: {reason}") from error
     if not path.is_relative_to(folder):
-        raise DataError(f"{where}: {text} leads outside the manifest's folder, {folder}")
+        raise DataError(f"{text} leads outside the manifest's folder, {folder}")
     if not path.is_file():
-        raise DataError(f"{where}: {path} is not a file")
+        raise DataError(f"{path} is not a file")
     if path.stat().st_size == 0:
-        raise DataError(f"{where}: {path} is empty (0 bytes)")
+        raise DataError(f"{path} is empty (0 bytes)")
     return path
 
 
-def check_splits(file: Path, rows: Sequence[Row]) -> None:
+def check_splits(rows: Sequence[Row], faults: Faults) -> None:
     """A person is in one part; either all people are in a part or none is."""
     first: dict[str, Row] = {}
     for row in rows:
         before = first.setdefault(row.person, row)
         if before.split != row.split:
-            raise DataError(
-                f"{file}, line {row.line}: person {row.person} is {named(row.split)} here and {named(before.split)} on"
-                f" line {before.line}; a person may be in one part only"
+            faults.add(
+                row.line,
+                f"person {row.person} is {named(row.split)} here and {named(before.split)} on line {before.line};"
+                " a person may be in one part only",
             )
     people = [row for row in first.values() if row.split != "distractor"]
     unparted = [row for row in people if not row.split]
-    if unparted and len(unparted) < len(people):
-        row = unparted[0]
-        raise DataError(
-            f"{file}, line {row.line}: person {row.person} has no split; give one for every person or for none"
-        )
+    if len(unparted) < len(people):
+        for row in unparted:
+            faults.add(row.line, f"person {row.person} has no split; give one for every person or for none")
 
 
 def named(split: str) -> str:

@@ -29,7 +29,7 @@ def training_images(
     found = len({photo.identity for photo in photos})
     if found != people:
         raise DataError(
-            f"Market-1501: {root / 'bounding_box_train'} has {found:,} people, {people:,} expected; the copy is"
+            f"{root / 'bounding_box_train'} has {found:,} people, {people:,} expected; the copy is"
             " incomplete or has extra files"
         )
     return photos
@@ -40,10 +40,9 @@ def read_part(root: Path, part: str, images: int) -> Iterator[tuple[Path, str, s
 
     person: as in the name, ``0000`` for a distractor and ``-1`` for junk.
     """
-    found = named_images(root / part, r"(-1|\d{4})_c([1-6])s\d+_\d+_\d+\.jpg", "0002_c1s1_000451_03.jpg")
+    found = list(named_images(root / part, r"(-1|\d{4})_c([1-6])s\d+_\d+_\d+\.jpg", "0002_c1s1_000451_03.jpg"))
     if len(found) != images:
         raise DataError(
-            f"Market-1501: {root / part} has {len(found):,} images, {images:,} expected; the copy is incomplete or has"
-            " extra files"
+            f"{root / part} has {len(found):,} images, {images:,} expected; the copy is incomplete or has extra files"
         )
     return ((path, match[1], match[2]) for path, match in found)

@@ -2,9 +2,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
+from bench.engine.decode import image_area
 from bench.plugin.base import Dataset, Photo
+from datasets._layout import named_images
 
 
 class CAVIAR(Dataset):
@@ -16,7 +16,10 @@ class CAVIAR(Dataset):
     """
 
     name = "caviar"
+    version = 1
     folder = "CAVIAR4REID"
+    other_folders = ("CAVIAR",)
+    holds = ("[0-9][0-9][0-9][0-9][0-9][0-9][0-9].jpg",)
     obtain = (
         "CAVIAR4REID from Dong Seon Cheng's page at the University of Verona (or in the PETA collection); "
         "unpack it so that CAVIAR4REID/0001001.jpg exists"
@@ -28,21 +31,16 @@ class CAVIAR(Dataset):
 
     def read(self, root: Path) -> Iterator[Photo]:
         people: dict[str, list[Path]] = defaultdict(list)
-        for path in sorted(root.glob("*.jpg")):
-            people[path.stem[:4]].append(path)
+        for path, name in named_images(root, r"(\d{4})\d{3}\.jpg", "0001001.jpg"):
+            people[name[1]].append(path)
         for person, paths in people.items():
             if len(paths) != 20:
                 continue
-            halves = sorted((paths[:10], paths[10:]), key=mean_area)
+            halves = sorted((paths[:10], paths[10:]), key=self._mean_area)
             for camera, half in zip(("far", "close"), halves, strict=True):
                 for path in half:
                     yield Photo(path, identity=str(int(person)), camera=camera, probe=camera == "far")
 
-
-def mean_area(paths: list[Path]) -> float:
-    """Mean pixel area of images, read from their headers."""
-    areas = []
-    for path in paths:
-        with Image.open(path) as image:
-            areas.append(image.width * image.height)
-    return sum(areas) / len(areas)
+    def _mean_area(self, paths: list[Path]) -> float:
+        """Mean pixel area of images, read from their headers."""
+        return sum(image_area(path, self.name) for path in paths) / len(paths)

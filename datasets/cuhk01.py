@@ -12,7 +12,9 @@ class CUHK01(Dataset):
     """
 
     name = "cuhk01"
+    version = 1
     folder = "CUHK01"
+    holds = ("campus/*.png",)
     obtain = (
         "CUHK01 from the CUHK Person Re-identification page of Xiaogang Wang's group; unpack it so that"
         " CUHK01/campus/0001001.png exists"

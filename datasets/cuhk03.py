@@ -5,17 +5,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import StringConstraints
 
-from bench.errors import DataError, listing
+from bench.engine.folders import candidates, child, contents
+from bench.engine.folders import images as image_files
+from bench.errors import DataError, counted, listing
 from bench.plugin.base import Dataset, Photo
 from datasets._cuhk03 import PEOPLE, TEST_SETS, converted
 
-FOLDERS = ("cuhk03", "cuhk03/cuhk03_release", "cuhk03_release", "CUHK03", "cuhk03_pair1")
+FOLDERS = ("cuhk03", "cuhk03_release", "cuhk03_pair1")
 MATS = ("cuhk-03.mat", "cuhk03.mat")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm")
 EXTRACTED = {"labeled": ("labeled", "images_labeled"), "detected": ("detected", "images_detected")}
-NAME = re.compile(r"(?P<pair>[1-5])_(?P<person>\d+)_(?P<view>[12])_(?P<image>\d+)\.(jpg|jpeg|png|ppm)")
+NAME = re.compile(r"(?P<pair>[1-5])_(?P<person>\d+)_(?P<view>[12])_(?P<image>\d+)\.(jpg|jpeg|png|ppm)", re.IGNORECASE)
 TEST_PEOPLE = 100
 
 
@@ -26,11 +29,12 @@ class CUHK03(Dataset):
     pairs: camera pairs joined by ``+``; official test sets are restricted to them.
     seed: of the camera that is the probe side in each pair, and of the test people where the copy has no test sets.
 
-    Split i tests on the release's test set i + 1 and trains on everybody else.  Copies of extracted images have no test
+    Split i tests on the release's test set i + 1 and trains on everybody else.  Extracted images alone have no test
     sets: there, 20 random choices of 100 people.  Who has images in one view only is left out.
     """
 
     name = "cuhk03"
+    version = 1
     folder = "."
     obtain = (
         "CUHK03 on request from the Multimedia Laboratory of the Chinese University of Hong Kong; put its file at"
@@ -45,7 +49,7 @@ class CUHK03(Dataset):
         self,
         images: Literal["both", "labeled", "detected"] = "both",
         pairs: Annotated[str, StringConstraints(pattern=r"^[1-5](\+[1-5])*$")] = "1+2+3+4+5",
-        seed: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0,
     ) -> None:
         self.images = images
         self.pairs = pairs
@@ -79,16 +83,14 @@ class CUHK03(Dataset):
         everybody: dict[int, set[int]] = {pair: set() for pair in pairs}
         found: dict[tuple[int, int], dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
         for kind, names in EXTRACTED.items():
-            folder = next((base / name for name in names if (base / name).is_dir()), None)
+            folder = next((path for name in names if (path := child(base, name)).is_dir()), None)
             wanted = self.images in ("both", kind)
             if folder is None and wanted:
                 raise DataError(
                     f"{self.name}: no folder {base / names[0]} ({' or '.join(names)}); without {kind} images, say which"
                     f" there are: {self.name}[images={'detected' if kind == 'labeled' else 'labeled'}]"
                 )
-            for path in sorted(folder.iterdir()) if folder else ():
-                if path.name.startswith(".") or path.suffix not in (".jpg", ".jpeg", ".png", ".ppm"):
-                    continue
+            for path in image_files(folder, SUFFIXES) if folder else ():
                 parts = NAME.fullmatch(path.name)
                 if parts is None:
                     raise DataError(f"{self.name}: {path} is not named pair_person_view_image, such as 1_001_1_01.png")
@@ -102,14 +104,21 @@ class CUHK03(Dataset):
         return views, test_sets
 
     def _copy(self, root: Path) -> tuple[Path, list[list[tuple[int, int]]] | None]:
-        """The folder that holds the copy's images by kind, and its test sets."""
-        for folder in (root / name for name in FOLDERS):
-            for mat in (folder / name for name in MATS):
-                if mat.is_file():
-                    return converted(mat)
-            if any((folder / name).is_dir() for names in EXTRACTED.values() for name in names):
+        """The folder that holds the copy's images by kind, and its test sets.
+
+        The official file comes first, wherever it lies: extracted images beside it have no test sets.
+        """
+        places = list(candidates(root, FOLDERS))
+        for mat in (child(folder, name) for folder in places for name in MATS):
+            if mat.is_file():
+                return converted(mat)
+        names = [name for names in EXTRACTED.values() for name in names]
+        for folder in places:
+            if any(child(folder, name).is_dir() for name in names):
                 return folder, None
-        raise DataError(f"{self.name}: no {root / FOLDERS[0] / MATS[0]} nor extracted images; get {self.obtain}")
+        raise DataError(
+            f"{self.name}: no {root / FOLDERS[0] / MATS[0]} nor extracted images; get {self.obtain}; {contents(root)}"
+        )
 
     def _check(self, base: Path, everybody: dict[int, set[int]]) -> None:
         """All people of every camera pair that is asked for must be there."""
@@ -121,8 +130,8 @@ class CUHK03(Dataset):
         for pair, people in everybody.items():
             if len(people) != PEOPLE[pair]:
                 raise DataError(
-                    f"{self.name}: {base} has {len(people):,} people of camera pair {pair}, {PEOPLE[pair]:,} expected;"
-                    " the copy is incomplete or has extra files"
+                    f"{self.name}: {base} has {counted(len(people), 'person')} of camera pair {pair},"
+                    f" {PEOPLE[pair]:,} expected; the copy is incomplete or has extra files"
                 )
 
 

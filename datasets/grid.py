@@ -3,6 +3,7 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
+from bench.engine.folders import child
 from bench.errors import DataError
 from bench.plugin.base import Dataset, Photo
 from datasets._layout import named_images
@@ -15,7 +16,10 @@ class GRID(Dataset):
     """
 
     name = "grid"
+    version = 1
     folder = "underground_reid"
+    other_folders = ("GRID", "QMUL_GRID")
+    holds = ("probe/*.jpeg", "gallery/*.jpeg")
     obtain = (
         "underground_reid (QMUL GRID) from Chen Change Loy's page; unpack it so that underground_reid/probe, gallery"
         " and features_and_partitions.mat exist"
@@ -39,7 +43,7 @@ class GRID(Dataset):
         In ``features_and_partitions.mat``, ``trainIdxAll`` is a cell of one struct per partition, whose third field
         holds the numbers of the training people.
         """
-        path = root / "features_and_partitions.mat"
+        path = child(root, "features_and_partitions.mat")
         if not path.is_file():
             return None
         people = set(range(1, self.expected["identities"] + 1))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from bench.plugin.base import Dataset, Photo
 from datasets._layout import named_images
@@ -18,7 +18,10 @@ class ILIDS(Dataset):
     """
 
     name = "ilids"
+    version = 1
     folder = "i-LIDS_Pedestrian"
+    other_folders = ("i-LIDS", "iLIDS")
+    holds = ("Persons/*.jpg",)
     obtain = (
         "i-LIDS_Pedestrian, the MCTS images cut out at Queen Mary University of London; unpack it so that"
         " i-LIDS_Pedestrian/Persons/0001001.jpg exists"
@@ -27,7 +30,7 @@ class ILIDS(Dataset):
     note = "no camera labels: sides are drawn at random among each person's images"
     expected = {"images": 476, "identities": 119}
 
-    def __init__(self, seed: Annotated[int, Ge(0)] = 0) -> None:
+    def __init__(self, seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0) -> None:
         self.seed = seed
 
     def read(self, root: Path) -> Iterator[Photo]:

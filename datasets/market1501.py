@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
+from bench.engine.folders import child
 from bench.errors import DataError
 from bench.plugin.base import Dataset, Photo
 from datasets._market1501 import PARTS, TEST_PEOPLE, TRAINING_PEOPLE, read_part, training_images
@@ -21,7 +22,10 @@ class Market1501(Dataset):
     """
 
     name = "market1501"
+    version = 1
     folder = "Market-1501-v15.09.15"
+    other_folders = ("Market-1501", "Market1501")
+    holds = ("bounding_box_train",)
     obtain = (
         "Market-1501-v15.09.15 from Liang Zheng's project page; unpack it so that"
         " Market-1501-v15.09.15/bounding_box_train, query and bounding_box_test exist"
@@ -34,7 +38,7 @@ class Market1501(Dataset):
     """Images in each folder."""
     training_people: ClassVar[int] = TRAINING_PEOPLE
 
-    def __init__(self, seed: Annotated[int, Ge(0)] = 0) -> None:
+    def __init__(self, seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0) -> None:
         self.seed = seed
 
     def read(self, root: Path) -> Iterator[Photo]:
@@ -42,7 +46,7 @@ class Market1501(Dataset):
         probe_camera = self.draw_cameras((photo.identity, photo.camera) for photo in photos)
         for photo in photos:
             yield Photo(photo.image, photo.identity, photo.camera, probe=photo.camera == probe_camera[photo.identity])
-        if missing := [part for part in self.parts if not (root / part).is_dir()]:
+        if missing := [part for part in self.parts if not child(root, part).is_dir()]:
             raise DataError(
                 f"{self.name}: the test part is missing ({' and '.join(missing)} in {root}); the training part is there"
                 f" ({len(photos):,} images of {self.training_people:,} people), enough for pre-training only"

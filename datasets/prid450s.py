@@ -9,7 +9,10 @@ class PRID450S(Dataset):
     """PRID450S (Roth et al., 2014): 450 people, one image in each of two cameras, at full resolution."""
 
     name = "prid450s"
+    version = 1
     folder = "prid_450s"
+    other_folders = ("PRID450S", "PRID-450S")
+    holds = ("cam_a/img_*.png",)
     obtain = (
         "PRID450S from the Institute of Computer Graphics and Vision, TU Graz; unpack it so that"
         " prid_450s/cam_a/img_001.png exists"

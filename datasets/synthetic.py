@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from numpy.random import Generator
 
 from bench.plugin.base import Dataset, Photo
@@ -630,6 +630,7 @@ class Synthetic(Dataset):
     """
 
     name = "synthetic"
+    version = 1
     low_resolution = "simulated"
     probe_camera = "a"
     note = "people drawn by program, a check of the way through; its ranks say nothing about photographs"
@@ -638,9 +639,9 @@ class Synthetic(Dataset):
 
     def __init__(
         self,
-        identities: Annotated[int, Ge(8)] = 120,
-        images_per_camera: Annotated[int, Ge(1)] = 1,
-        seed: Annotated[int, Ge(0)] = 0,
+        identities: Annotated[int, Ge(8), Le(10_000)] = 120,
+        images_per_camera: Annotated[int, Ge(1), Le(20)] = 1,
+        seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0,
     ) -> None:
         self.identities = identities
         self.images_per_camera = images_per_camera

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
+from bench.engine.decode import SUFFIXES
+from bench.engine.folders import child
 from bench.errors import DataError
 from bench.plugin.base import Dataset, Photo
 
 IMAGES = 24446
 CAMERAS = ("cam_0", "cam_1")
 EACH = 3
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
 class SYSU(Dataset):
@@ -23,7 +24,10 @@ class SYSU(Dataset):
     """
 
     name = "sysu"
+    version = 1
     folder = "SYSU"
+    other_folders = ("SYSU-reID", "SYSU_reID")
+    holds = ("cam_0", "cam_1")
     obtain = (
         "SYSU-reID on request from the authors at Sun Yat-sen University; unpack it so that SYSU/cam_0/00001_00001.jpg"
         " or SYSU/cam_0/00001/00001.jpg exists"
@@ -31,13 +35,13 @@ class SYSU(Dataset):
     probe_camera = "cam_0"
     expected: ClassVar = {"images": 3012, "identities": 502}
 
-    def __init__(self, seed: Annotated[int, Ge(0)] = 0) -> None:
+    def __init__(self, seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0) -> None:
         self.seed = seed
 
     def read(self, root: Path) -> Iterator[Photo]:
         found = 0
         for index, camera in enumerate(CAMERAS):
-            for person, paths in sorted(images_by_person(root / camera).items()):
+            for person, paths in sorted(images_by_person(child(root, camera)).items()):
                 found += len(paths)
                 rng = np.random.default_rng([self.seed, person, index])
                 for i in sorted(rng.permutation(len(paths))[:EACH]):
@@ -52,11 +56,11 @@ class SYSU(Dataset):
 def images_by_person(folder: Path) -> dict[int, list[Path]]:
     """One camera's files, sorted: ``PPPPP_IIIII.jpg``, or any name in a folder ``PPPPP``.
 
-    DataError, naming it, for an image whose person is not to be told.
+    DataError, naming it, for an image whose name does not say whose it is.
     """
     people: dict[int, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+    for path in sorted(folder.rglob("[!.]*")):  # hidden ones are macOS's
+        if path.suffix.lower() not in SUFFIXES:
             continue
         flat = path.parent == folder
         parts = re.fullmatch(r"(\d+)_\d+", path.stem) if flat else re.fullmatch(r"(\d+)", path.parent.name)

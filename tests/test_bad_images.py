@@ -1,4 +1,4 @@
-"""Images that cannot be used, each told in one line with exit code 3; and those of other kinds that are converted."""
+"""Images that cannot be used, each reported in one line with exit code 3; and other kinds that are converted."""
 
 import io
 import os
@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from bench.engine.cache import Cache
-from bench.engine.data import as_rgb, decode, list_photos, load
+from bench.engine.data import list_photos, load
+from bench.engine.decode import as_rgb, decode
 from bench.errors import DataError
 from bench.plugin.base import Dataset, Photo
 from bench.plugin.registry import Plugin
@@ -50,7 +51,17 @@ def transparent_palette() -> bytes:
     return encoded(image, transparency=3)
 
 
+def frames(kind: str) -> bytes:
+    pages = [Image.new("RGB", (8, 12), colour) for colour in ("red", "blue")]
+    return encoded(pages[0], kind, save_all=True, append_images=pages[1:])
+
+
 BAD = {
+    "EPS": (encoded(Image.fromarray(SHADES), "EPS"), "cannot identify image file"),
+    "GIF": (encoded(Image.fromarray(SHADES), "GIF"), "as JPEG, PNG, BMP, TIFF, PPM, WEBP"),
+    "animated PNG": (frames("PNG"), "it holds 2 images"),
+    "animated WebP": (frames("WEBP"), "it holds 2 images"),
+    "TIFF of two pages": (frames("TIFF"), "it holds 2 images"),
     "zero bytes": (b"", "the file is empty"),
     "text": (b"not an image at all", "cannot identify image file"),
     "truncated JPEG": (encoded(Image.fromarray(SHADES), "JPEG")[:-40], "truncated"),
@@ -72,11 +83,11 @@ def test_an_image_that_cannot_be_used(tmp_path, content, words) -> None:
     path = root / "VIPeR" / "cam_b" / "002_90.bmp"
     path.unlink()
     path.write_bytes(content)
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         decode(Photo(path, "2", "b"), "viper")
-    assert str(path) in str(told.value)
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(path) in str(error.value)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_command_ends_with_one_line(bench, tmp_path) -> None:
@@ -114,6 +125,43 @@ class TestConversions:
     def test_an_array_too_small(self) -> None:
         with pytest.raises(DataError, match="an image of person 7 has 5x1 pixels"):
             decode(Photo(np.zeros((1, 5, 3), np.uint8), "7", "a"), "toy")
+
+
+class TestOrientation:
+    """A camera that was held sideways says so in the EXIF data of its file."""
+
+    UPRIGHT = {
+        1: lambda image: image,
+        2: lambda image: image[:, ::-1],
+        3: lambda image: image[::-1, ::-1],
+        4: lambda image: image[::-1],
+        5: lambda image: image.transpose(1, 0, 2),
+        6: lambda image: np.rot90(image, -1),
+        7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda image: np.rot90(image),
+    }
+    """By the EXIF standard: of the stored image, how its viewer sees it."""
+
+    @pytest.mark.parametrize("suffix", ["png", "tif"])
+    @pytest.mark.parametrize("value", UPRIGHT)
+    def test_is_applied(self, tmp_path, value, suffix) -> None:
+        path = tmp_path / f"x.{suffix}"
+        exif = Image.Exif()
+        exif[274] = value
+        Image.fromarray(SHADES).save(path, exif=exif)
+        assert np.array_equal(decode(Photo(path, "1", "a"), "toy"), self.UPRIGHT[value](SHADES))
+
+    def test_of_a_jpeg(self, tmp_path) -> None:
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.fromarray(SHADES).save(tmp_path / "plain.jpg")
+        Image.fromarray(SHADES).save(tmp_path / "turned.jpg", exif=exif)
+        plain, turned = (decode(Photo(tmp_path / f"{name}.jpg", "1", "a"), "toy") for name in ("plain", "turned"))
+        assert np.array_equal(turned, np.rot90(plain, -1))
+
+    def test_damaged_exif_data_are_passed_over(self, tmp_path) -> None:
+        Image.fromarray(SHADES).save(tmp_path / "x.png", exif=b"Exif\0\0nonsense")
+        assert np.array_equal(decode(Photo(tmp_path / "x.png", "1", "a"), "toy"), SHADES)
 
 
 class Listed(Dataset):
@@ -161,9 +209,17 @@ class TestPaths:
     def test_links_that_lead_nowhere(self, listed, tmp_path, monkeypatch, target, words) -> None:
         (tmp_path / "listed" / "loop.png").symlink_to(target)
         monkeypatch.setattr(Listed, "names", ("0.png", "loop.png"))
-        with pytest.raises(DataError, match=words) as told:
+        with pytest.raises(DataError, match=words) as error:
             read_listed(tmp_path)
-        assert "loop.png" in str(told.value)
+        assert "loop.png" in str(error.value)
+
+    def test_a_pipe(self, listed, tmp_path, monkeypatch) -> None:
+        os.mkfifo(tmp_path / "listed" / "2.png")
+        monkeypatch.setattr(Listed, "names", ("0.png", "2.png"))
+        with pytest.raises(DataError, match=r"cannot read .*2\.png: it is not a regular file"):
+            read_listed(tmp_path)
+        with pytest.raises(DataError, match="it is not a regular file"):
+            decode(Photo(tmp_path / "listed" / "2.png", "1", "a"), "listed")
 
     def test_a_folder_under_an_image_name(self, listed, tmp_path, monkeypatch) -> None:
         (tmp_path / "listed" / "2.png").mkdir()
@@ -177,17 +233,18 @@ def read_listed(root: Path, cache: Path | None = None):
     return load(DatasetSpec("listed", plugin, {}), root, 0, Cache(cache or root / "cache"))
 
 
-class TestHashIsRemembered:
-    """Bytes are read again only for files whose path, size or time of change differ."""
+class TestStampIsRemembered:
+    """Bytes are read again only for files of which something has changed."""
 
     @pytest.fixture
     def read(self, listed, tmp_path, monkeypatch) -> Callable[[], str]:
         monkeypatch.setattr(Listed, "names", ("0.png", "1.png"))
-        return lambda: read_listed(tmp_path).sha256
+        return lambda: read_listed(tmp_path).digest
 
     def test_a_second_load_reads_no_byte(self, read, monkeypatch) -> None:
         first = read()
-        monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"read {path}"))
+        monkeypatch.setattr("bench.engine.stamp.hash_contents", lambda _: pytest.fail("read again"))
+        monkeypatch.setattr("bench.engine.data.decode_all", lambda *_: pytest.fail("decoded again"))
         assert read() == first
 
     def test_a_change_of_time_reads_again_and_of_content_is_seen(self, read, tmp_path) -> None:

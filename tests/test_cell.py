@@ -172,7 +172,7 @@ def forget() -> None:
 
 
 def run(method: MethodSpec, data: Data, cache: Cache, split: int = 0):
-    return evaluate(Cell(method.text, data.spec.text, split, 0, "paper", data.sha256), method, data, cache)
+    return evaluate(Cell(method.text, data.spec.text, split, 0, "paper", data.digest), method, data, cache)
 
 
 def naive_scores(distances: np.ndarray, probe: np.ndarray, gallery: np.ndarray) -> tuple[list[float], float]:
@@ -434,7 +434,7 @@ class TestEqualImages:
         copied = np.arange(len(data.images))
         copied[rows[12:]] = rows[:12]
         images = unpack(np.concatenate(list(pack(data.images[int(i)] for i in copied))), len(copied))
-        return replace(data, images=images, sha256="doubled")
+        return replace(data, images=images, digest="doubled")
 
     def test_tie_exactly_and_are_asked_about_once(self, doubled, cache) -> None:
         ASKED.clear()
@@ -451,7 +451,7 @@ class TestEqualImages:
 
     def test_seen_by_two_cameras_are_two_images(self, doubled, cache) -> None:
         ASKED.clear()
-        other = replace(doubled, camera=np.array([f"c{i}" for i in range(len(doubled.images))]), sha256="cameras")
+        other = replace(doubled, camera=np.array([f"c{i}" for i in range(len(doubled.images))]), digest="cameras")
         run(spec(Places), other, cache)
         assert len(ASKED[0][1]) == 12
 
@@ -579,7 +579,7 @@ def test_an_outcome_becomes_a_record(data, cache) -> None:
 class TestTrained:
     def run(self, data, cache, folder, profile, frontend=Coach):
         method = spec(Pupil, frontend)
-        cell = Cell(method.text, data.spec.text, 0, 0, profile, data.sha256, ("w" * 64,))
+        cell = Cell(method.text, data.spec.text, 0, 0, profile, data.digest, ("w" * 64,))
         setup = Setup(profile, weights=folder / "weights", initial=cell.weights, workspace=folder / "work")
         return evaluate(cell, method, data, cache, setup)
 

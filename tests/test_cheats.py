@@ -274,7 +274,7 @@ def forget() -> Iterator[None]:
 
 def rank_one(method: type, data: Data, cache: Cache) -> float:
     chosen = spec(method)
-    return evaluate(Cell(chosen.text, data.spec.text, 0, 0, "paper", data.sha256), chosen, data, cache).cmc[0]
+    return evaluate(Cell(chosen.text, data.spec.text, 0, 0, "paper", data.digest), chosen, data, cache).cmc[0]
 
 
 def problem_with(method: type, clause: str, cache: Cache) -> str | None:

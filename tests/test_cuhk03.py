@@ -1,5 +1,6 @@
 """CUHK03 from its official file and from extracted images, on tiny files of both layouts written here."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -150,20 +151,41 @@ class TestSplits:
         assert len({tuple(s.test) for s in data.splits}) > 5
         assert any(not np.array_equal(a.test, b.test) for a, b in zip(data.splits, other.splits, strict=True))
 
+    def test_come_with_the_official_file_wherever_it_lies(self, tmp_path, mat) -> None:
+        """Beside extracted images too: those alone have drawn test sets."""
+        write_extracted(tmp_path / "mat" / "cuhk03")
+        beside = read(tmp_path / "mat")
+        (tmp_path / "mat" / "cuhk03_release").mkdir()
+        mat.rename(tmp_path / "mat" / "cuhk03_release" / mat.name)
+        elsewhere = read(tmp_path / "mat")
+        for data in (beside, elsewhere):
+            assert [data.identities[i] for i in data.split(0, 0).test] == ["1_001", "1_004", "2_003"]
+
 
 class TestConversion:
+    def test_sees_another_file_of_equal_size_and_time(self, tmp_path, mat) -> None:
+        os.utime(mat, ns=(1, 1))
+        before = read(tmp_path / "mat")
+        with h5py.File(mat, "r+") as file:
+            file["#refs#/labeled_1_1_1"][...] = 7
+        os.utime(mat, ns=(1, 1))
+        after = read(tmp_path / "mat")
+        assert after.digest != before.digest
+        assert (after.images[0] == 7).all()
+
     def test_happens_once(self, tmp_path, mat, monkeypatch) -> None:
-        first = read(tmp_path / "mat").sha256
+        first = read(tmp_path / "mat").digest
         monkeypatch.setattr(_cuhk03.h5py, "File", lambda *_: pytest.fail("the file was opened again"))
-        assert read(tmp_path / "mat").sha256 == first
+        assert read(tmp_path / "mat").digest == first
 
     def test_does_not_depend_on_where_the_file_lies(self, tmp_path, mat) -> None:
         moved = tmp_path / "other" / "cuhk03_release" / "cuhk-03.mat"
         moved.parent.mkdir(parents=True)
         shutil.copy(mat, moved)
-        assert read(tmp_path / "mat").sha256 == read(tmp_path / "other").sha256
+        assert read(tmp_path / "mat").digest == read(tmp_path / "other").digest
 
     def test_goes_on_after_a_kill(self, tmp_path, mat, monkeypatch) -> None:
+        monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
         save, saved = Image.Image.save, []
 
         def killed(image, path, *arguments) -> None:
@@ -191,7 +213,7 @@ def relink(name: str, position: tuple[int, int], reference: object = None) -> Ca
 
 
 def content(name: str, array: np.ndarray) -> Callable[[h5py.File], None]:
-    """Other content in place of a cell's; references to it stay valid because the grid is linked anew."""
+    """Other content in place of a cell's; references to it stay valid because the grid is linked again."""
 
     def change(file: h5py.File) -> None:
         kind, pair, person, image = name.split("_")
@@ -246,23 +268,23 @@ class TestBadFiles:
     @pytest.mark.parametrize(("change", "words"), BAD.values(), ids=BAD)
     def test_damaged_content(self, tmp_path, change, words) -> None:
         path = write_mat(tmp_path / "cuhk03" / "cuhk-03.mat", change)
-        told(tmp_path, str(path), words)
+        fails(tmp_path, str(path), words)
 
     @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
     def test_truncated(self, tmp_path, mat, share) -> None:
         raw = mat.read_bytes()
         mat.write_bytes(raw[: int(share * len(raw))])
-        told(tmp_path / "mat", str(mat), "again")
+        fails(tmp_path / "mat", str(mat), "again")
 
     def test_damaged_inside(self, tmp_path, mat) -> None:
         raw = bytearray(mat.read_bytes())
         raw[len(raw) // 3 : 2 * len(raw) // 3] = b"\xff" * (2 * len(raw) // 3 - len(raw) // 3)
         mat.write_bytes(raw)
-        told(tmp_path / "mat", str(mat), "")
+        fails(tmp_path / "mat", str(mat), "")
 
     def test_older_version(self, tmp_path, mat) -> None:
         mat.write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(128) + b"\0" * 999)
-        told(tmp_path / "mat", "is a MATLAB v5 or v7 file; the release's is v7.3 (HDF5)")
+        fails(tmp_path / "mat", "is a MATLAB v5 or v7 file; the release's is v7.3 (HDF5)")
 
     def test_exit_code_and_one_line(self, bench, tmp_path, mat) -> None:
         mat.write_bytes(mat.read_bytes()[:3000])
@@ -274,7 +296,7 @@ class TestBadFiles:
 
 class TestBadFolders:
     def test_nothing_there(self, tmp_path) -> None:
-        told(tmp_path, str(tmp_path / "cuhk03" / "cuhk-03.mat"), "get CUHK03 on request")
+        fails(tmp_path, str(tmp_path / "cuhk03" / "cuhk-03.mat"), "get CUHK03 on request")
 
     def test_a_pair_that_the_copy_lacks(self, tmp_path, mat) -> None:
         with pytest.raises(DataError, match=r"nobody of camera pairs 3; \[pairs=1\+2\] runs on what is there"):
@@ -284,17 +306,17 @@ class TestBadFolders:
         folder = write_extracted(tmp_path / "cuhk03")
         for path in folder.rglob("1_003_*"):
             path.unlink()
-        told(tmp_path, "has 3 people of camera pair 1, 4 expected")
+        fails(tmp_path, "has 3 people of camera pair 1, 4 expected")
 
     def test_another_name(self, tmp_path) -> None:
         folder = write_extracted(tmp_path / "cuhk03")
         (folder / "labeled" / "portrait.png").write_bytes(b"")
-        told(tmp_path, "portrait.png is not named pair_person_view_image")
+        fails(tmp_path, "portrait.png is not named pair_person_view_image")
 
     def test_one_kind_only(self, tmp_path) -> None:
         folder = write_extracted(tmp_path / "cuhk03")
         shutil.rmtree(folder / "labeled")
-        told(tmp_path, str(folder / "labeled"), "cuhk03[images=detected]")
+        fails(tmp_path, str(folder / "labeled"), "cuhk03[images=detected]")
         assert len(read(tmp_path, "cuhk03[images=detected,pairs=1+2]").images) == 21
 
     @pytest.mark.parametrize("text", ["pairs=6", "pairs=1-2", "pairs=", "images=drawn", "seed=-1"])
@@ -303,7 +325,7 @@ class TestBadFolders:
             dataset_spec(f"cuhk03[{text}]")
 
 
-def told(root: Path, *words: str) -> None:
+def fails(root: Path, *words: str) -> None:
     with pytest.raises(DataError) as error:
         read(root)
     assert "\n" not in str(error.value)

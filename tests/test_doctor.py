@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.engine.doctor import census, gpus
+from bench.engine.doctor import census, gpus, look
 from bench.plugin.base import Photo
 from bench.plugin.registry import registry
 from datasets.synthetic import Synthetic
@@ -47,34 +47,39 @@ def doctor(bench, tmp_path, viper):
     return call
 
 
+def count(photos: list[Photo]) -> dict:
+    return census(photos, [look(photo, "toy") for photo in photos])
+
+
 class TestCensus:
     def test_counts_and_sizes(self) -> None:
         photos = [
             Photo(image(1), "1", "a"),
             Photo(image(2, 10, 5), "1", "b"),
             Photo(image(3), "2", "a"),
-            Photo(image(4, 9, 2), "x", "c", distractor=True),
+            Photo(image(4, 9, 5), "x", "c", distractor=True),
         ]
-        found = census(photos)
+        found = count(photos)
         assert {key: found[key] for key in ("images", "identities", "cameras", "distractors")} == {
             "images": 4,
             "identities": 2,
             "cameras": 2,
             "distractors": 1,
         }
-        assert (found["heights"], found["widths"]) == ([8, 10], [2, 5])
+        assert (found["heights"], found["widths"]) == ([8, 10], [4, 5])
         assert found["one_camera"] == ["2"]
 
     def test_same_image_under_two_identities(self) -> None:
         photos = [Photo(image(7), "1", "a"), Photo(image(7), "1", "b"), Photo(image(7), "2", "a")]
-        assert census(photos)["shared"] == [["an image of camera a (person 1)", "an image of camera a (person 2)"]]
-        assert census(photos[:2])["shared"] == [], "the same image of one person twice is not across identities"
+        assert count(photos)["shared"] == [["an image of camera a (person 1)", "an image of camera a (person 2)"]]
+        assert count(photos[:2])["shared"] == [], "the same image of one person twice is not across identities"
 
     def test_a_set_without_camera_labels_has_nobody_of_one_camera(self) -> None:
-        assert census([Photo(image(1), "1", "unlabelled"), Photo(image(2), "1", "unlabelled")])["one_camera"] == []
+        photos = [Photo(image(1), "1", "unlabelled"), Photo(image(2), "1", "unlabelled")]
+        assert count(photos)["one_camera"] == []
 
     def test_nothing(self) -> None:
-        assert census([])["images"] == 0
+        assert count([])["images"] == 0
 
 
 class TestNamed:
@@ -92,9 +97,7 @@ class TestNamed:
 
     def test_text(self, bench, viper, tmp_path) -> None:
         output = bench("doctor", "viper", "--data", viper, "--results", tmp_path / "results")
-        assert (
-            "ready: 8 images, 4 people, 2 cameras as in the release; height 8, width 4, 4 of them probes" in output.out
-        )
+        assert "ready: 8 images, 4 people, 2 cameras as in the release; height 8, width 4, 4 probes" in output.out
         assert "source: VIPeR.v1.0" in output.out
 
     def test_missing_image(self, doctor, bench, viper, tmp_path) -> None:
@@ -106,7 +109,7 @@ class TestNamed:
         assert found["one_camera"] == ["2"]
         text = bench("doctor", "viper", "--data", viper, "--results", tmp_path / "results").out
         assert "7 of 8 images, 4 people" in text
-        assert "1 people are seen by one camera only: 2" in text
+        assert "seen by one camera only: 1 person: 2" in text
 
     def test_every_unreadable_image_is_listed(self, doctor, viper) -> None:
         broken = [viper / "VIPeR" / "cam_a" / "001_0.bmp", viper / "VIPeR" / "cam_b" / "003_90.bmp"]
@@ -117,17 +120,34 @@ class TestNamed:
         lines = findings["datasets"]["viper"]["unreadable"]
         assert [str(path) in line for path, line in zip(broken, lines, strict=True)] == [True, True]
 
-    def test_same_image_under_two_identities_is_told_but_no_error(self, doctor, viper) -> None:
+    def test_same_image_under_two_identities_is_reported_but_no_error(self, doctor, viper) -> None:
         shutil.copy(viper / "VIPeR" / "cam_a" / "001_0.bmp", viper / "VIPeR" / "cam_a" / "002_0.bmp")
         output, findings = doctor("viper")
         assert output.code == 0
         assert findings["datasets"]["viper"]["shared"] == [["001_0.bmp (person 1)", "002_0.bmp (person 2)"]]
 
-    def test_reader_that_stumbles_says_what_it_saw_before(self, doctor, viper) -> None:
+    def test_reader_that_fails_says_what_it_saw_before(self, doctor, viper) -> None:
         (viper / "VIPeR" / "cam_b" / "copy.bmp").write_bytes(b"")
         output, findings = doctor("viper")
-        one_line(output, 3, "cannot read", "copy")
+        one_line(output, 3, "viper: ", "copy.bmp is not named as in the release")
         assert findings["datasets"]["viper"]["images"] == 8
+
+    def test_warnings(self, bench, viper, tmp_path) -> None:
+        rows = [
+            f"data/VIPeR/cam_{side}/{person:03d}_{angle}.bmp,{person},one,{resolution}"
+            for person in range(4)
+            for side, angle, resolution in (("a", 0, "lr"), ("b", 90, "hr"))
+        ]
+        (tmp_path / "ours.csv").write_text("\n".join(["path,person,camera,resolution", *rows]))
+        text = bench("doctor", f"lr_manifest[file={tmp_path / 'ours.csv'}]", "--results", tmp_path / "results").out
+        assert "8 images, 4 people, 1 camera; height 8" in text
+        assert "warning: both sides hold images of one camera (one) for 4 of 4 people" in text
+
+    def test_a_set_is_read_once(self, doctor, monkeypatch) -> None:
+        calls, read = [], VIPeR.read
+        monkeypatch.setattr(VIPeR, "read", lambda self, root: calls.append(root) or read(self, root))
+        doctor("viper")
+        assert len(calls) == 1
 
     def test_loop_of_links(self, doctor, viper) -> None:
         path = viper / "VIPeR" / "cam_a" / "001_0.bmp"

@@ -1,7 +1,10 @@
 """Loading and low-resolution simulation, on tiny data sets written by the tests."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.engine.cache import Cache
-from bench.engine.data import Data, load, natural_order
+from bench.engine.data import Data, load, natural_order, suspicions
+from bench.errors import DataError
 from bench.plugin.base import Dataset, Photo
 from bench.plugin.grammar import DatasetOptions
 from bench.plugin.registry import Plugin
@@ -19,6 +23,8 @@ from bench.plugin.spec import DatasetSpec
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.images import pack, unpack
 from bench.protocol.lowres import balanced_ratios
+from bench.protocol.resize import FILTERS
+from bench.protocol.splits import read_ratio_file
 
 
 class Toy(Dataset):
@@ -120,19 +126,56 @@ def test_full_resolution_and_genuine_sets_are_left_alone(tmp_path) -> None:
     assert genuine.probe.tolist() == [False, True] * 2
 
 
-def test_seed_changes_the_ratios_and_with_them_the_hash(tmp_path) -> None:
+def test_seed_changes_the_ratios_and_with_them_the_digest(tmp_path) -> None:
     root = write(tmp_path)
     a, b = read(Toy, root, seed=0), read(Toy, root, seed=1)
-    assert a.sha256 != b.sha256
+    assert a.digest != b.digest
     assert [i.shape for i in a.images] != [i.shape for i in b.images]
     gallery = np.flatnonzero(~a.probe)
     assert all(np.array_equal(a.images[i], b.images[i]) for i in gallery)
 
 
-class TestHash:
+class TestDigest:
     def test_does_not_depend_on_where_files_lie(self, tmp_path) -> None:
         a, b = read(Toy, write(tmp_path / "one")), read(Toy, write(tmp_path / "other" / "place"))
-        assert a.sha256 == b.sha256
+        assert a.digest == b.digest
+
+    def test_does_not_depend_on_the_bytes_of_files(self, tmp_path) -> None:
+        root = write(tmp_path)
+        before = read(Toy, root).digest
+        for path in (root / "toy").iterdir():
+            Image.open(path).save(path, compress_level=0)
+        assert read(Toy, root).digest == before
+
+    def test_does_not_depend_on_a_version_that_decodes_and_resizes_alike(self, tmp_path, monkeypatch) -> None:
+        root = write(tmp_path)
+        before, entries = read(Toy, root).digest, len([*(root / "cache").rglob("*.npy")])
+        monkeypatch.setattr("PIL.__version__", "99.0")
+        assert read(Toy, root).digest == before
+        assert len([*(root / "cache").rglob("*.npy")]) > entries, "decoded again: who knows what another version does"
+
+    @pytest.mark.parametrize("kind", [Toy, FullResolution])
+    def test_sees_a_library_that_resizes_otherwise(self, tmp_path, monkeypatch, kind) -> None:
+        root = write(tmp_path)
+        before = read(kind, root).digest
+        monkeypatch.setitem(FILTERS, "bilinear", Image.Resampling.HAMMING)
+        assert read(kind, root).digest != before
+
+    def test_sees_images_swapped_with_equal_size_and_time(self, tmp_path) -> None:
+        root = write(tmp_path)
+        paths = [root / "toy" / f"1-{name}.png" for name in ("p-0", "g-0")]
+        for path, value in zip(paths, (20, 200), strict=True):
+            Image.fromarray(np.full((9, 9, 3), value, np.uint8)).save(path, compress_level=0)
+            os.utime(path, ns=(1, 1))
+        before = read(FullResolution, root)
+        contents = [path.read_bytes() for path in paths]
+        assert len(contents[0]) == len(contents[1])
+        for path, content in zip(paths, reversed(contents), strict=True):
+            path.write_bytes(content)
+            os.utime(path, ns=(1, 1))
+        after = read(FullResolution, root)
+        assert after.digest != before.digest
+        assert (before.images[0].max(), after.images[0].max()) == (200, 20)
 
     def test_sees_a_pixel(self, tmp_path) -> None:
         before = read(Toy, write(tmp_path / "one"))
@@ -140,14 +183,14 @@ class TestHash:
         image = noise("y-g-0", SIZES["y"])
         image[3, 4, 1] ^= 1
         Image.fromarray(image).save(root / "toy" / "y-g-0.png")
-        assert read(Toy, root).sha256 != before.sha256
+        assert read(Toy, root).digest != before.digest
 
     @pytest.mark.parametrize(("old", "new"), [("2-p-1", "1-p-7"), ("2-p-1", "2-q-1")], ids=["identity", "camera"])
     def test_sees_a_label(self, tmp_path, old, new) -> None:
         before = read(Toy, write(tmp_path / "one"))
         root = write(tmp_path / "other")
         (root / "toy" / f"{old}.png").rename(root / "toy" / f"{new}.png")
-        assert read(Toy, root).sha256 != before.sha256
+        assert read(Toy, root).digest != before.digest
 
     def test_sees_the_sides(self, tmp_path) -> None:
         """With one image per camera both variants have as many probes, so that only the side tells them apart."""
@@ -155,7 +198,7 @@ class TestHash:
         for path in (root / "toy").glob("*-1.png"):
             path.unlink()
         a, b = read(Toy, root), read(Mirrored, root)
-        assert a.sha256 != b.sha256
+        assert a.digest != b.digest
         assert [i.shape for i in a.images] != [i.shape for i in b.images]
         assert np.array_equal(a.probe, ~b.probe)
 
@@ -166,8 +209,55 @@ def test_a_second_load_takes_the_pixels_from_the_cache(tmp_path) -> None:
     stamps = {p: p.stat().st_mtime_ns for p in cache.rglob("*.npy")}
     second = read(Toy, root, cache=cache)
     assert {p: p.stat().st_mtime_ns for p in cache.rglob("*.npy")} == stamps
-    assert len(stamps) == 3, "original and shrunk, and the hash of the files"
+    assert len(stamps) == 4, "original and shrunk, the stamp of the files and the digest of the pixels"
     assert all(np.array_equal(a, b) for a, b in zip(first.images, second.images, strict=True))
+
+
+def test_a_set_and_its_multi_resolution_variant_share_decoded_pixels(tmp_path, monkeypatch) -> None:
+    root = write(tmp_path)
+    read(Toy, root)
+    monkeypatch.setattr("bench.engine.data.decode_all", lambda *_: pytest.fail("decoded again"))
+    read(FullResolution, root)
+
+
+class Swapped(Saying):
+    """The larger images on the low-resolution side, all of one camera."""
+
+    name = "swapped"
+
+    def read(self, root: Path) -> Iterable[Photo]:
+        return [replace(photo, probe=not photo.probe) for photo in super().read(root)]
+
+
+class TestWarnings:
+    def test_none(self, tmp_path) -> None:
+        assert read(Toy, write(tmp_path)).warnings == ()
+
+    def test_sides_of_one_camera_and_a_larger_low_resolution_side(self, tmp_path) -> None:
+        sizes, cameras = read(Swapped, tmp_path).warnings
+        assert sizes.startswith("the low-resolution side is the larger one: 200 pixels an image on average, 24 on")
+        assert cameras == "both sides hold images of one camera (?) for 2 of 2 people"
+
+    def test_sizes_may_differ_at_full_resolution(self) -> None:
+        areas, probe = np.array([9.0, 5.0]), np.array([True, False])
+        labels = np.array([0, 0]), np.array(["a", "b"])
+        assert suspicions(areas, *labels, probe, low_resolution=False) == ()
+        assert len(suspicions(areas, *labels, probe, low_resolution=True)) == 1
+
+
+class TestRatioFile:
+    def write(self, folder: Path, *rows: str) -> Path:
+        (folder / "ratios.csv").write_text("\n".join(["identity,camera,ratio", *rows]))
+        return folder / "ratios.csv"
+
+    def test_conflicting_rows(self, tmp_path) -> None:
+        path = self.write(tmp_path, "1,p,1/2", "2,p,1/3", "1,p,1/4")
+        with pytest.raises(DataError, match=r"line 4: ratio 1/4 for 1 \(camera p\), 1/2 on line 2;"):
+            read_ratio_file(path, [("1", "p")])
+
+    def test_the_same_row_twice(self, tmp_path) -> None:
+        path = self.write(tmp_path, "1,p,1/2", "1,p,1/2")
+        assert read_ratio_file(path, [("1", "p")]) == [Fraction(1, 2)]
 
 
 class TestBalancedRatios:

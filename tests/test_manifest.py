@@ -63,7 +63,7 @@ class TestReading:
         rows = [f"{'ab'[i // 6]}/{i % 6}.png,{i % 3},{'ab'[i // 6]}" for i in order]
         shuffled = load_manifest(f"mlr_manifest[file={write(folder, rows)}]", folder)
         rows = [f"{'ab'[i // 6]}/{i % 6}.png,{i % 3},{'ab'[i // 6]}" for i in range(12)]
-        assert shuffled.sha256 == load_manifest(f"mlr_manifest[file={write(folder, rows)}]", folder).sha256
+        assert shuffled.digest == load_manifest(f"mlr_manifest[file={write(folder, rows)}]", folder).digest
 
     def test_names_outside_ascii(self, folder) -> None:
         (folder / "a" / "0.png").rename(folder / "a" / "ö é.png")
@@ -101,7 +101,7 @@ class TestReading:
         first = load_manifest(f"manifest[file={write(folder, PLAIN)}]", folder)
         other = folder.rename(tmp_path_factory.mktemp("other") / "moved")
         second = load_manifest(f"manifest[file={other / 'people.csv'}]", other)
-        assert first.sha256 == second.sha256
+        assert first.digest == second.digest
         assert first.spec.text != second.spec.text
         assert second.spec.identity.startswith("manifest[file=sha256:")
 
@@ -183,8 +183,21 @@ class TestFaults:
         fault(write(folder, PLAIN, header), 1, *words)
 
     def test_value_of_another_kind(self, folder, fault) -> None:
-        fault(write(folder, [f"{row},low" for row in PLAIN], HEADER + ",resolution"), 2, "must be lr or hr, not 'low'")
-        fault(write(folder, [f"{row},val" for row in PLAIN], HEADER + ",split"), 2, "must be train or test or", "'val'")
+        rows = [f"{PLAIN[0]},low", *(f"{row},lr" for row in PLAIN[1:])]
+        fault(write(folder, rows, HEADER + ",resolution"), 2, "must be lr or hr, not 'low'")
+        rows = [f"{PLAIN[0]},val", *(f"{row}," for row in PLAIN[1:])]
+        fault(write(folder, rows, HEADER + ",split"), 2, "must be train or test or", "'val'")
+
+    def test_all_at_once(self, folder, fault) -> None:
+        """Labels, paths and sides; of more than twenty the number of the others."""
+        rows = [PLAIN[0].replace("a/0", "a/9"), *PLAIN[1:-3], PLAIN[-2]]
+        fault(
+            write(folder, rows), None,
+            ": 3 faults: line 2: there is no file", "line 10: person 4 has no image on the gallery side",
+            "; line 11: person 5 has no image on the gallery side",
+        )  # fmt: skip
+        rows = [",0,a", "a/1.png,,a", "a/2.png,2", *(f"{row}x.png,0,b" for row in range(20))]
+        fault(write(folder, rows), None, ": 23 faults: line 2: no path", "line 21: ", "; and 3 more")
 
     def test_person_in_both_parts(self, folder, fault) -> None:
         rows = [f"{row},train" for row in PLAIN]
@@ -259,7 +272,7 @@ class TestVIPeR:
         for own, name in (("manifest", "viper"), ("mlr_manifest", "mlr_viper")):
             ours = load(dataset_spec(f"{own}[file={file}]"), None, 0, cache)
             theirs = load(dataset_spec(name), data_root, 0, cache)
-            assert ours.sha256 == theirs.sha256
+            assert ours.digest == theirs.digest
             assert np.array_equal(ours.images.flat, theirs.images.flat)
             assert all(np.array_equal(ours.split(i, 0).test, theirs.split(i, 0).test) for i in range(10))
 

@@ -165,7 +165,7 @@ class TestProtocol:
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_doctor_tells_of_the_real_training_part(data_root, bench, tmp_path) -> None:
+def test_doctor_on_the_real_training_part(data_root, bench, tmp_path) -> None:
     if not (data_root / Market1501.folder).is_dir():
         pytest.skip(f"no {data_root / Market1501.folder}")
     if (data_root / Market1501.folder / "query").is_dir():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.protocol.fusion import ANCHORS
-from bench.protocol.resize import resize, resize_all, scaled_length, shrink
+from bench.protocol.resize import canary, resize, resize_all, scaled_length, shrink
 
 
 def cubic(x: float) -> float:
@@ -125,3 +125,8 @@ def test_resize_all_is_resize_one_by_one() -> None:
     for image, row in zip(images, together, strict=True):
         assert np.array_equal(row, resize(image, (8, 4)))
     assert resize_all([], (8, 4)).shape == (0, 8, 4, 3)
+
+
+def test_canary() -> None:
+    """Pinned: where it moves, resizing has changed, and with it every number; raise the version of `resize` then."""
+    assert canary() == "76688e511bb2fec26749b6d1b386d0047ba4e70b38753dc9b58c0e5561d3a324"

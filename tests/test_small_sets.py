@@ -195,7 +195,7 @@ class TestGRID:
     def test_distractors_are_in_every_gallery_each_as_one_person(self, small) -> None:
         data = load_set("grid", small(GRID))
         assert len(data.distractors) == 4
-        assert not data.probe[np.isin(data.identity, data.shelf)].any()
+        assert not data.probe[np.isin(data.identity, data.distractor_people)].any()
         assert data.probe.sum() == 8
 
     def test_without_partitions_the_people_are_split_at_random(self, small) -> None:

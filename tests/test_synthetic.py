@@ -12,6 +12,7 @@ from bench.errors import UsageError
 from bench.plugin.spec import dataset_spec
 from bench.protocol.resize import resize, shrink
 from datasets.synthetic import CAMERAS, HEIGHT, SUPERSAMPLING, WIDTH, Synthetic, _Canvas, _Fabric, _person, draw_person
+from tests.test_bad_input import one_line
 
 RATIOS = (Fraction(1), Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -158,3 +159,10 @@ def test_shapes_cover_their_area_where_they_are_put():
         middle = ((columns + 0.5).mean() / SUPERSAMPLING, (rows + 0.5).mean() / SUPERSAMPLING)
         assert mask.sum() / SUPERSAMPLING**2 == pytest.approx(area * 1.5**2, rel=0.03), name
         assert middle == pytest.approx((20 + 1.5 * centre[0], 60 + 1.5 * centre[1]), abs=0.3), name
+
+
+@pytest.mark.parametrize(
+    "parameter", ["identities=10000000000", "images_per_camera=1000000", f"seed={'9' * 300}", f"seed={'9' * 9999}"]
+)
+def test_numbers_beyond_reason(bench, parameter) -> None:
+    one_line(bench("doctor", f"synthetic[{parameter}]"), 2, f"{parameter.partition('=')[0]!r} parameter of synthetic")

@@ -86,7 +86,7 @@ def test_from_the_files_to_a_table(bench, root, tmp_path) -> None:
 def test_both_layouts_choose_the_same_images(tmp_path) -> None:
     flat, folders = (read(write(tmp_path / layout, layout)) for layout in ("flat", "folders"))
     assert all(np.array_equal(a, b) for a, b in zip(flat.images, folders.images, strict=True))
-    assert flat.sha256 == folders.sha256
+    assert flat.digest == folders.digest
 
 
 class TestBad:
@@ -108,7 +108,7 @@ class TestBad:
             read(root)
 
     @pytest.mark.parametrize("name", ["photo.jpg", "00001-00001.jpg", "group/00001.jpg", "00001/more/00001.jpg"])
-    def test_a_name_that_tells_no_person(self, root, name) -> None:
+    def test_a_name_without_a_person(self, root, name) -> None:
         path = root / "SYSU" / "cam_0" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")

@@ -41,7 +41,7 @@ class Cache:
             return np.load(self.path(key), mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             return None
-        except Exception:  # numpy raises many kinds for a damaged header; all mean that the array must be made anew
+        except Exception:  # numpy raises many kinds for a damaged header; all mean that the array must be made again
             return None
 
     @contextmanager

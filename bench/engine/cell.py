@@ -75,7 +75,7 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
     """Compute one cell.  setup: by default the cell's schedule on the CPU.  BenchError, or what a plug-in raises."""
     setup = setup or Setup(cell.profile, initial=cell.weights)
     split = data.split(cell.split, cell.seed)
-    tested = np.concatenate([split.test, data.shelf])
+    tested = np.concatenate([split.test, data.distractor_people])
     view, frontend_seconds = timed(lambda: build_view(data, spec, cache, cell.seed, cell.split, split.train, setup))
     models = {ratio: fit_and_match(view, ratio, split.train, tested) for ratio in view.ratios}
     trial = make_trial(view, tested)

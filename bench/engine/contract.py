@@ -21,7 +21,8 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from bench.engine.cache import Cache
-from bench.engine.data import Data, load, one_line
+from bench.engine.data import Data, load
+from bench.engine.decode import one_line
 from bench.engine.identity import described, part_version, short_hash, uses
 from bench.engine.matching import match, training
 from bench.engine.view import Setup, build_view, model_ratios
@@ -289,7 +290,7 @@ def rearranged(data: Data, people: np.ndarray) -> tuple[Data, np.ndarray]:
         identity=identity,
         probe=probe,
         camera=data.camera[origin],
-        sha256=hashlib.sha256(f"{data.sha256} rearranged".encode()).hexdigest(),
+        digest=hashlib.sha256(f"{data.digest} rearranged".encode()).hexdigest(),
     )
     return other, origin
 

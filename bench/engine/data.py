@@ -1,9 +1,7 @@
 """A data set as the harness holds it: every image decoded once, labelled, low resolution simulated, checked."""
 
 import hashlib
-import os
-import sys
-import warnings
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,21 +9,19 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
 from bench.engine.cache import Cache, cache_folder
-from bench.errors import DataError, listing
+from bench.engine.decode import decode_all, decoder, one_line
+from bench.engine.folders import contents, folder_of
+from bench.engine.stamp import content_stamp
+from bench.errors import DataError, counted, listing
 from bench.files import release
 from bench.plugin.base import Dataset, Photo
 from bench.plugin.spec import DatasetSpec
+from bench.protocol import lowres, resize
 from bench.protocol.images import Packed, pack, unpack
 from bench.protocol.lowres import balanced_ratios, simulate
 from bench.protocol.splits import Split, make_split, official_splits, read_ratio_file
-
-PART = ("decode", 1)
-SMALLEST = 4
-"""Pixels: an image with a shorter side is taken for damage, not for a person."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,10 @@ class Data:
     """n images, probe-side ones already at low resolution.
 
     images: uint8 RGB at native sizes.  identity: (n,) int64 indices into `identities`, the people, then `distractors`.
-    camera: (n,) str.  probe: (n,) bool, True on the probe side.  sha256: of the original files, labels, sides, ratios
-    and official splits.  distractors: labels of those who are in every gallery and nobody's match.
-    splits: the official ones, None where splits are drawn.
+    camera: (n,) str.  probe: (n,) bool, True on the probe side.  digest: of all that a number can depend on, from
+    `digest_of`.  distractors: labels of those who are in every gallery and nobody's match.
+    splits: the official ones, None where splits are drawn.  warnings: what looks wrong without being an error, a line
+    each, for tables and `doctor`.
     """
 
     spec: DatasetSpec
@@ -44,12 +41,13 @@ class Data:
     identities: tuple[str, ...]
     camera: np.ndarray
     probe: np.ndarray
-    sha256: str
+    digest: str
     distractors: tuple[str, ...] = ()
     splits: tuple[Split, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
-    def shelf(self) -> np.ndarray:
+    def distractor_people(self) -> np.ndarray:
         """Identity indices of the distractors."""
         return np.arange(len(self.identities), len(self.identities) + len(self.distractors))
 
@@ -62,55 +60,142 @@ class Data:
         return self.spec.dataset.attributes.get("low_resolution") is not None
 
 
-def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache) -> Data:
-    """Read, check and decode a data set below the data root; DataError, naming files or people, when it cannot be."""
+def load(spec: DatasetSpec, root: Path | None, seed: int, cache: Cache, photos: Sequence[Photo] | None = None) -> Data:
+    """Read, check and decode a data set below the data root; DataError, naming files or people, when it cannot be.
+
+    photos: what `list_photos` found, where that has been asked already.
+    """
     dataset = spec.build()
-    photos = list_photos(dataset, root)
+    photos = arranged(list_photos(dataset, root) if photos is None else photos)
     people = natural_order({photo.identity for photo in photos if not photo.distractor})
     distractors = natural_order({photo.identity for photo in photos if photo.distractor})
     if both := [label for label in distractors if label in people]:
         raise DataError(f"{dataset.name}: {listing(both)} cannot be both a person and a distractor")
     order = people | {label: len(people) + index for label, index in distractors.items()}
-    photos.sort(key=lambda photo: (order[photo.identity], photo.camera))
     probe = np.array([probe_side(dataset, photo) for photo in photos])
     identity = np.array([order[photo.identity] for photo in photos], np.int64)
     identities = tuple(people)
     check_counts(dataset, photos)
     check_sides(dataset.name, identity, identities, probe)
     splits = own_splits(dataset, root, identities)
-    files = known_hash(photos, cache)
     ratios = probe_ratios(spec, photos, probe, seed) if dataset.low_resolution == "simulated" else []
-    protocol = f"|{distractors}|{[(s.train.tolist(), s.test.tolist()) for s in splits or ()]}"
-    sha256 = hashlib.sha256(
-        f"{files}|{probe.tolist()}|{[str(r) for r in ratios]}{protocol if distractors or splits else ''}".encode()
-    ).hexdigest()
 
-    flat = cache.rows(f"pixels|{files}|{PART}", lambda: pack(decode_all(photos, dataset.name)))
-    images = unpack(flat, len(photos))
+    key, images = originals(photos, dataset.name, cache)
     if ratios:
-        low = cache.rows(f"pixels|{sha256}|{PART}", lambda: pack(simulate(images, probe, ratios)))
-        release(flat)
+        chosen = hashlib.sha256(f"{probe.tolist()}|{[str(ratio) for ratio in ratios]}".encode()).hexdigest()
+        key = f"{key}|{lowres.PART}|{resize.PART}|{chosen}"
+        low = cache.rows(f"pixels|{key}", lambda: pack(simulate(images, probe, ratios)))
+        release(images.flat)
         images = unpack(low, len(photos))
     camera = np.array([photo.camera for photo in photos])
-    return Data(spec, images, identity, identities, camera, probe, sha256, tuple(distractors), splits)
+    digest = digest_of(photos, probe, distractors, ratios, splits, pixel_digest(key, images, cache))
+    warnings = suspicions(images.areas, identity, camera, probe, dataset.low_resolution is not None)
+    return Data(spec, images, identity, identities, camera, probe, digest, tuple(distractors), splits, warnings)
+
+
+def arranged(photos: Iterable[Photo]) -> list[Photo]:
+    """Photos in the order of people, then distractors, and of cameras; otherwise as a reader yields them."""
+    photos = list(photos)
+    order = natural_order({photo.identity for photo in photos})
+    distractors = {photo.identity for photo in photos if photo.distractor}
+    return sorted(photos, key=lambda photo: (photo.identity in distractors, order[photo.identity], photo.camera))
+
+
+def originals(photos: Sequence[Photo], name: str, cache: Cache) -> tuple[str, Packed]:
+    """The photos' decoded pixels, kept in the cache, and what names them there: file contents and the decoder.
+
+    A data set and its multi-resolution variant share them.
+    """
+    key = f"{content_stamp([photo.image for photo in photos], cache)}|{decoder()}"
+    return key, unpack(cache.rows(f"pixels|{key}", lambda: pack(decode_all(photos, name))), len(photos))
+
+
+def pixel_digest(key: str, images: Packed, cache: Cache) -> str:
+    """SHA-256 of pixels and sizes, remembered in the cache under what names the pixels there."""
+
+    def compute() -> np.ndarray:
+        digest = hashlib.sha256(images.shapes.astype("<i8").tobytes())
+        digest.update(np.ascontiguousarray(images.flat).data)
+        release(images.flat)
+        return np.frombuffer(digest.digest(), np.uint8)
+
+    return bytes(cache.array(f"digest|{key}", compute)).hex()
+
+
+def digest_of(
+    photos: Sequence[Photo],
+    probe: np.ndarray,
+    distractors: Iterable[str],
+    ratios: Sequence[Fraction],
+    splits: Sequence[Split] | None,
+    pixels: str,
+) -> str:
+    """Digest of what a number can depend on: labels, sides, ratios, official splits, pixels and the resize step.
+
+    The bytes and names of files do not count, nor does the version of a library that decodes and resizes as before.
+    """
+    seen = {
+        "people": [photo.identity for photo in photos],
+        "cameras": [str(photo.camera) for photo in photos],
+        "probe": probe.tolist(),
+        "distractors": list(distractors),
+        "ratios": [str(ratio) for ratio in ratios],
+        "splits": None if splits is None else [(split.train.tolist(), split.test.tolist()) for split in splits],
+        "pixels": pixels,
+        "resize": resize.canary(),
+    }
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def suspicions(
+    areas: np.ndarray, identity: np.ndarray, camera: np.ndarray, probe: np.ndarray, low_resolution: bool
+) -> tuple[str, ...]:
+    """What is allowed but seldom meant: sides of one camera, and a low-resolution side that is the larger one."""
+    found = []
+    if low_resolution and areas[probe].mean() > areas[~probe].mean():
+        found.append(
+            f"the low-resolution side is the larger one: {areas[probe].mean():,.0f} pixels an image on average,"
+            f" {areas[~probe].mean():,.0f} on the high-resolution side; are the sides swapped?"
+        )
+    seen = [set(zip(identity[side].tolist(), camera[side].tolist(), strict=True)) for side in (probe, ~probe)]
+    if both := seen[0] & seen[1]:
+        people = len({person for person, _ in both})
+        cameras = listing(sorted({label for _, label in both}))
+        found.append(
+            f"both sides hold images of one camera ({cameras}) for {people:,} of"
+            f" {counted(len(np.unique(identity[probe])), 'person')}"
+        )
+    return tuple(found)
+
+
+def photos_of(dataset: Dataset, root: Path | None, training: bool = False) -> Iterator[Photo]:
+    """What the data set's `read` (or `training`) yields, one by one, until it fails: that becomes a DataError."""
+    folder = folder_of(dataset, root)
+    read = dataset.training if training else dataset.read
+    empty = True
+    try:
+        for photo in read(folder):
+            empty = False
+            if isinstance(photo.image, Path):
+                check_path(photo.image, folder if dataset.folder else None, dataset.name)
+            yield replace(photo, identity=str(photo.identity))
+    except DataError as error:
+        raise named(dataset, error) from error
+    except Exception as error:  # a reader is a plug-in: whatever it raises is one line for the user
+        raise DataError(f"{dataset.name}: cannot read {folder}: {one_line(error)}") from error
+    if empty:
+        raise DataError(f"{dataset.name}: no image in {folder}; get {dataset.obtain}; {contents(folder)}")
+
+
+def named(dataset: Dataset, error: DataError) -> DataError:
+    """The error of a reader, with the data set's name."""
+    text = str(error)
+    return error if text.startswith(dataset.name) else DataError(f"{dataset.name}: {text}")
 
 
 def list_photos(dataset: Dataset, root: Path | None, training: bool = False) -> list[Photo]:
-    """What the data set's `read` (or `training`) yields; whatever it stumbles over becomes a DataError."""
-    folder = folder_of(dataset, root)
-    read = dataset.training if training else dataset.read
-    try:
-        photos = [replace(photo, identity=str(photo.identity)) for photo in read(folder)]
-    except DataError:
-        raise
-    except Exception as error:  # a reader is a plug-in: whatever it raises is told to the user in one line
-        raise DataError(f"{dataset.name}: cannot read {folder}: {one_line(error)}") from error
-    if not photos:
-        raise DataError(f"{dataset.name}: no image in {folder}; get {dataset.obtain}")
-    for photo in photos:
-        if isinstance(photo.image, Path):
-            check_path(photo.image, folder if dataset.folder else None, dataset.name)
-    return photos
+    """All of `photos_of`."""
+    return list(photos_of(dataset, root, training))
 
 
 def check_path(path: Path, folder: Path | None, name: str) -> None:
@@ -123,35 +208,16 @@ def check_path(path: Path, folder: Path | None, name: str) -> None:
         raise DataError(f"{name}: {path} lies outside the data set's folder {folder}; all images must lie below it")
 
 
-def folder_of(dataset: Dataset, root: Path | None) -> Path:
-    """The data set's own folder below the data root; DataError where it is not there."""
-    if dataset.folder is None:
-        return Path()
-    if root is None:
-        holds = "them" if dataset.folder == "." else dataset.folder
-        raise DataError(
-            f"{dataset.name} needs its images: name the folder that holds {holds} with --data or"
-            f" BENCH_DATA ({dataset.obtain})"
-        )
-    folder = root / dataset.folder
-    if not folder.is_dir():
-        raise DataError(f"{dataset.name}: no folder {folder}; get {dataset.obtain}")
-    return folder
-
-
 def own_splits(dataset: Dataset, root: Path | None, identities: Sequence[str]) -> tuple[Split, ...] | None:
-    """The data set's official splits; whatever its reader stumbles over becomes a DataError."""
+    """The data set's official splits; whatever its reader raises becomes a DataError."""
+    folder = folder_of(dataset, root)
     try:
-        given = dataset.splits(folder_of(dataset, root))
-    except DataError:
-        raise
-    except Exception as error:  # a reader is a plug-in: whatever it raises is told to the user in one line
+        given = dataset.splits(folder)
+    except DataError as error:
+        raise named(dataset, error) from error
+    except Exception as error:  # a reader is a plug-in: whatever it raises is one line for the user
         raise DataError(f"{dataset.name}: cannot read its splits: {one_line(error)}") from error
     return None if given is None else official_splits(given, identities)
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def natural_order(labels: Iterable[str]) -> dict[str, int]:
@@ -183,89 +249,9 @@ def check_sides(name: str, identity: np.ndarray, identities: Sequence[str], prob
         missing = [label for index, label in enumerate(identities) if not sides[index, side]]
         if missing:
             raise DataError(
-                f"{name}: {len(missing)} of {len(identities)} people have no image on the {word} side:"
+                f"{name}: {len(missing)} of {counted(len(identities), 'person')} have no image on the {word} side:"
                 f" {listing(missing)}; every person needs both"
             )
-
-
-def known_hash(photos: Sequence[Photo], cache: Cache) -> str:
-    """`hash_photos`, remembered for files whose paths, sizes and times of change are the same."""
-    stamps = hashlib.sha256()
-    for photo in photos:
-        if not isinstance(photo.image, Path):
-            return hash_photos(photos)
-        try:
-            status = photo.image.stat()
-        except OSError as error:
-            raise DataError(f"cannot read {photo.image}: {error.strerror or error}") from error
-        stamp = photo.identity, str(photo.camera), os.path.abspath(photo.image), status.st_size, status.st_mtime_ns
-        stamps.update(repr(stamp).encode())
-    key = f"hash|{stamps.hexdigest()}"
-    return bytes(cache.array(key, lambda: np.frombuffer(bytes.fromhex(hash_photos(photos)), np.uint8))).hex()
-
-
-def hash_photos(photos: Iterable[Photo]) -> str:
-    """SHA-256 of labels and original bytes, independent of where the files lie."""
-    sha = hashlib.sha256()
-    for photo in photos:
-        sha.update(repr((str(photo.identity), str(photo.camera))).encode())
-        if isinstance(photo.image, Path):
-            try:
-                content = photo.image.read_bytes()
-            except OSError as error:
-                raise DataError(f"cannot read {photo.image}: {error.strerror or error}") from error
-        else:
-            content = repr(photo.image.shape).encode() + photo.image.tobytes()
-        sha.update(len(content).to_bytes(8, "little") + content)
-    return sha.hexdigest()
-
-
-def decode_all(photos: Sequence[Photo], name: str) -> Iterator[np.ndarray]:
-    """Photos as uint8 RGB arrays, one at a time; on a terminal with a progress bar where it takes long."""
-    for photo in tqdm(photos, f"decoding {name}", file=sys.stderr, disable=None, delay=1, leave=False, unit="image"):
-        yield decode(photo, name)
-
-
-def decode(photo: Photo, name: str) -> np.ndarray:
-    """A photo as a uint8 RGB array (h, w, 3)."""
-    if isinstance(photo.image, np.ndarray):
-        if photo.image.dtype != np.uint8 or photo.image.ndim != 3 or photo.image.shape[2] != 3:
-            raise DataError(
-                f"{name}: person {photo.identity}: an image must be uint8 (h, w, 3), not"
-                f" {photo.image.dtype} {photo.image.shape}"
-            )
-        pixels = photo.image
-    else:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(photo.image) as image:
-                    pixels = as_rgb(image)
-        except Exception as error:  # Pillow raises many kinds for damaged files; all mean the same to the user
-            reason = "the file is empty" if is_empty(photo.image) else one_line(error)
-            raise DataError(f"{name}: {photo.image} is not a readable image: {reason}") from error
-    if min(pixels.shape[:2]) < SMALLEST:
-        where = photo.image if isinstance(photo.image, Path) else f"an image of person {photo.identity}"
-        size = "x".join(map(str, pixels.shape[1::-1]))
-        raise DataError(f"{name}: {where} has {size} pixels; an image of a person has at least {SMALLEST} a side")
-    return pixels
-
-
-def as_rgb(image: Image.Image) -> np.ndarray:
-    """uint8 RGB (h, w, 3).  Grey, palette, CMYK and YCbCr are converted; ValueError where no conversion is right.
-
-    Pillow reads 16-bit RGB at its upper eight bits but clips other modes of more than eight bits, and ignores
-    transparency, behind which a file may keep any colour.
-    """
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"more than 8 bits a channel (Pillow mode {image.mode}); save it as 8-bit RGB")
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise ValueError("it has transparent pixels; save it as RGB, on the background that it belongs on")
-    return np.asarray(image.convert("RGB"))
-
-
-def is_empty(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size == 0
 
 
 def probe_ratios(spec: DatasetSpec, photos: Sequence[Photo], probe: np.ndarray, seed: int) -> list[Fraction]:

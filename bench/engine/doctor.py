@@ -2,30 +2,29 @@
 what is missing and what looks wrong."""
 
 import hashlib
-import io
 import os
 import shutil
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from threadpoolctl import threadpool_info
 
 from bench.engine.cache import Cache, cache_folder
-from bench.engine.data import decode, folder_of, list_photos, load
-from bench.engine.provenance import environment
+from bench.engine.data import Data, arranged, load, originals, photos_of
+from bench.engine.decode import decode
+from bench.engine.folders import folder_of
+from bench.engine.provenance import git_commit, libraries, machine
 from bench.engine.store import Store
-from bench.errors import BenchError, DataError, listing
+from bench.errors import BenchError, DataError, counted, listing
 from bench.learning.weights import READERS, sha256, weights_folder
-from bench.plugin.base import Dataset, Photo
+from bench.plugin.base import Photo
 from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, dataset_spec
 
-COUNTED = {"images": "images", "identities": "people", "cameras": "cameras"}
+COUNTED = {"images": "image", "identities": "person", "cameras": "camera"}
 
 
 def examine(root: Path | None, results: Path, names: Sequence[str] = (), weights: Path | None = None) -> dict[str, Any]:
@@ -39,7 +38,10 @@ def examine(root: Path | None, results: Path, names: Sequence[str] = (), weights
     specs = [dataset_spec(name) for name in names]
     finished, problems = Store(results).read_all()
     return {
-        **environment(),
+        "versions": libraries(),
+        "machine": machine(),
+        "cores": os.cpu_count(),
+        "git_commit": git_commit(),
         "device": resolve_device("auto"),
         "gpus": gpus(),
         "threads": {
@@ -78,103 +80,87 @@ def examine_dataset(spec: DatasetSpec, root: Path | None, cache: Cache) -> dict[
     expected = {**dataset.expected, **({"cameras": attributes["cameras"]} if "cameras" in attributes else {})}
     found: dict[str, Any] = {
         "ready": False,
-        "folder": str(root / dataset.folder) if root and dataset.folder else dataset.folder,
+        "folder": dataset.folder and str(root / dataset.folder if root else dataset.folder),
         "obtain": dataset.obtain,
         "terms": attributes.get("terms", ""),
         "expected": expected,
     }
+    photos: list[Photo] = []
     try:
-        photos = list_photos(dataset, root)
+        if dataset.folder is not None:
+            found["folder"] = str(folder_of(dataset, root))
+        for photo in photos_of(dataset, root):
+            photos.append(photo)
+        data: Data | None = load(spec, root, 0, cache, photos)
     except DataError as error:
-        photos = photos_until_fault(dataset, root)
-        return found | census(photos) | {"reason": str(error), "unreadable": unreadable(photos, dataset.name)}
-    found |= census(photos)
-    try:
-        data = load(spec, root, 0, cache)
-    except DataError as error:
-        return found | {"reason": str(error), "unreadable": unreadable(photos, dataset.name)}
-    return found | {
+        data, found["reason"] = None, str(error)
+    if data is None:
+        seen = [look(photo, dataset.name) for photo in photos]
+        return found | census(photos, seen) | {"unreadable": [line for _, _, line in seen if line]}
+    photos = arranged(photos)
+    _, images = originals(photos, dataset.name, cache)
+    return {
+        **found,
+        **census(photos, map(appearance, images)),
         "ready": True,
         "probe_images": int(data.probe.sum()),
         "official_splits": len(data.splits) if data.splits is not None else None,
-        "sha256": data.sha256,
+        "warnings": list(data.warnings),
+        "digest": data.digest,
     }
 
 
-def photos_until_fault(dataset: Dataset, root: Path | None) -> list[Photo]:
-    """The images that a reader yields before it stumbles."""
-    photos: list[Photo] = []
+Look = tuple[str, tuple[int, int] | None, str]
+"""Of an image: a digest of its pixels, (height, width), and why it does not decode; each empty where it has none."""
+
+
+def look(photo: Photo, name: str) -> Look:
     try:
-        for photo in dataset.read(folder_of(dataset, root)):
-            photos.append(photo)
-    except Exception:  # a reader is a plug-in, and what it stumbles over is told already
-        pass
-    return photos
+        return appearance(decode(photo, name))
+    except DataError as error:
+        return "", None, str(error)
 
 
-def census(photos: Iterable[Photo]) -> dict[str, Any]:
+def appearance(pixels: np.ndarray) -> Look:
+    height, width = pixels.shape[:2]
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest(), (height, width), ""
+
+
+def census(photos: Sequence[Photo], seen: Iterable[Look]) -> dict[str, Any]:
     """Counts, range of sizes, people seen by one camera only, and images that two identities share.
 
-    Sizes come from the images' headers; one that has none is left to `unreadable`.
+    seen: of each photo.
     """
-    images, distractors = 0, set[str]()
+    distractors = set[str]()
     cameras: dict[str, set[str]] = defaultdict(set)
     owners: dict[str, dict[str, str]] = defaultdict(dict)
     sizes = set[tuple[int, int]]()
-    for photo in photos:
-        images += 1
+    for photo, (digest, size, _) in zip(photos, seen, strict=True):
         identity = str(photo.identity)
         if photo.distractor:
             distractors.add(identity)
         else:
             cameras[identity].add(photo.camera)
-        content, size = content_of(photo)
-        if content:
-            owners[hashlib.sha256(content).hexdigest()].setdefault(identity, label_of(photo))
         if size:
+            owners[digest].setdefault(identity, label_of(photo))
             sizes.add(size)
     every = set().union(*cameras.values()) if cameras else set()
     heights, widths = {height for height, _ in sizes}, {width for _, width in sizes}
     return {
-        "images": images,
+        "images": len(photos),
         "identities": len(cameras),
         "cameras": len(every),
         "distractors": len(distractors),
         "heights": [min(heights), max(heights)] if heights else None,
         "widths": [min(widths), max(widths)] if widths else None,
-        "one_camera": sorted(person for person, seen in cameras.items() if len(seen) == 1) if len(every) > 1 else [],
+        "one_camera": sorted(person for person, by in cameras.items() if len(by) == 1) if len(every) > 1 else [],
         "shared": sorted(sorted(same.values()) for same in owners.values() if len(same) > 1),
     }
-
-
-def content_of(photo: Photo) -> tuple[bytes, tuple[int, int] | None]:
-    """An image's bytes and (height, width); nothing, or no size, where they cannot be had."""
-    if isinstance(photo.image, np.ndarray):
-        return photo.image.tobytes(), photo.image.shape[:2]
-    try:
-        content = photo.image.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(content)) as image:
-                return content, (image.height, image.width)
-    except Exception:  # Pillow raises many kinds for damaged files; `unreadable` tells of them
-        return b"", None
 
 
 def label_of(photo: Photo) -> str:
     where = photo.image.name if isinstance(photo.image, Path) else f"an image of camera {photo.camera}"
     return f"{where} (person {photo.identity})"
-
-
-def unreadable(photos: Iterable[Photo], name: str) -> list[str]:
-    """One line for each image that does not decode."""
-    found = []
-    for photo in photos:
-        try:
-            decode(photo, name)
-        except DataError as error:
-            found.append(str(error))
-    return found
 
 
 def examine_weights(given: Path | None) -> dict[str, Any]:
@@ -253,8 +239,8 @@ def dataset_lines(found: dict[str, Any], named: bool) -> list[str]:
     lines = []
     if found.get("images"):
         heights, widths = (span(found[key]) for key in ("heights", "widths"))
-        others = f", {found['distractors']:,} distractors" if found["distractors"] else ""
-        probes = f", {found['probe_images']:,} of them probes" if "probe_images" in found else ""
+        others = f", {counted(found['distractors'], 'distractor')}" if found["distractors"] else ""
+        probes = f", {counted(found['probe_images'], 'probe')}" if "probe_images" in found else ""
         lines.append(f"{counts(found)}{others}; height {heights}, width {widths}{probes}")
     if found["ready"]:
         lines[0] = f"ready: {lines[0]}"
@@ -262,11 +248,13 @@ def dataset_lines(found: dict[str, Any], named: bool) -> list[str]:
         lines = [f"not ready: {found['reason']}", *(f"found: {line}" for line in lines)]
     lines += [f"does not decode: {line}" for line in found.get("unreadable", [])[:5]]
     if one := found.get("one_camera"):
-        lines.append(f"{len(one):,} people are seen by one camera only: {listing(one)}")
+        lines.append(f"seen by one camera only: {counted(len(one), 'person')}: {listing(one)}")
     if shared := found.get("shared"):
         lines.append(
-            f"{len(shared):,} images are the same under two identities: {listing([' = '.join(s) for s in shared], 3)}"
+            f"the same under two identities: {counted(len(shared), 'image')}:"
+            f" {listing([' = '.join(s) for s in shared], 3)}"
         )
+    lines += [f"warning: {line}" for line in found.get("warnings", [])]
     obtain = found.get("obtain", "")
     if named and obtain not in found.get("reason", ""):
         lines.append(f"source: {obtain}")
@@ -279,7 +267,10 @@ def counts(found: dict[str, Any]) -> str:
     """``1,263 of 1,264 images, 632 people, 2 cameras``: found, and of how many where the official count is another."""
     expected = found["expected"]
     wrong = [key for key in expected if expected[key] != found[key]]
-    parts = [f"{found[k]:,}{f' of {expected[k]:,}' if k in wrong else ''} {word}" for k, word in COUNTED.items()]
+    parts = [
+        f"{found[key]:,} of {counted(expected[key], noun)}" if key in wrong else counted(found[key], noun)
+        for key, noun in COUNTED.items()
+    ]
     return ", ".join(parts) + (" as in the release" if expected and not wrong else "")
 
 

@@ -246,7 +246,7 @@ def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) ->
     named = profile if has_profiles(method) else "paper"
     dataset = data.spec.identity
     depends = depends_of(method.text, dataset)
-    return Cell(method.text, dataset, split, settings.seed, named, data.sha256, initial, depends)
+    return Cell(method.text, dataset, split, settings.seed, named, data.digest, initial, depends)
 
 
 def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> tuple[str, ...]:

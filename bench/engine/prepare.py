@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.engine.cache import Cache
 from bench.engine.data import Data, load
 from bench.engine.plan import expand
-from bench.errors import DataError
+from bench.errors import DataError, counted
 from bench.plugin.registry import registry
 from bench.plugin.spec import dataset_spec
 
@@ -46,10 +46,10 @@ def counts(data: Data) -> str:
     shapes, areas = data.images.shapes, data.images.areas
     sizes = ["x".join(map(str, shapes[row][::-1])) for row in (areas.argmin(), areas.argmax())]
     parts = [
-        f"{len(shapes):,} images of {len(data.identities):,} people",
-        f"{len(data.distractors):,} distractors" if data.distractors else "",
+        f"{counted(len(shapes), 'image')} of {counted(len(data.identities), 'person')}",
+        counted(len(data.distractors), "distractor") if data.distractors else "",
         f"{data.probe.sum():,} of the probe side{' at low resolution' if data.low_resolution else ''}",
         f"sizes {' to '.join(dict.fromkeys(sizes))}",
-        f"{len(data.splits)} splits of its own" if data.splits is not None else "",
+        f"{counted(len(data.splits), 'split')} of its own" if data.splits is not None else "",
     ]
     return ", ".join(filter(None, parts))

@@ -162,9 +162,9 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
     """Compute what the tasks share and no split changes, features and Gram matrices, on `jobs` threads."""
     seen: set[tuple[str, str]] = set()
     for task in tasks:
-        if (task.method.text, task.data.sha256) in seen:
+        if (task.method.text, task.data.digest) in seen:
             continue
-        seen.add((task.method.text, task.data.sha256))
+        seen.add((task.method.text, task.data.digest))
         try:
             with isolated(), threadpool_limits(1):
                 share_features(task, settings)

@@ -111,7 +111,7 @@ class View:
         """Images of some people as `distances` is given them.  draw: another number gives another order."""
         rows = self.rows_of(side, people)
         twins, first, position = np.unique(self.twin[rows], return_index=True, return_inverse=True)
-        order = order_of(len(twins), self.data.sha256, self.seed, self.split, side, draw)
+        order = order_of(len(twins), self.data.digest, self.seed, self.split, side, draw)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         return Matched(self._select(side, ratio, rows[first[order]], labelled=False), place[position])
@@ -160,9 +160,9 @@ def build_view(
             shown, name = (None, "") if side == "gallery" else (frontend, key)
             shrunk = ratio if side == "shrunk" else None
             make = blocks(data, rows[own_side(side)], shrunk, shown, size)
-            named = f"{data.sha256}|{side}|{size}|{name}|resize {part_version('resize')}|{shrunk or ''}"
+            named = f"{data.digest}|{side}|{size}|{name}|resize {part_version('resize')}|{shrunk or ''}"
             sources[side, ratio] = Source(named, make, cache)
-    twin = cache.array(f"twins|{data.sha256}", lambda: twins(data))
+    twin = cache.array(f"twins|{data.digest}", lambda: twins(data))
     return View(data, spec, setup, seed, split, ratios, rows, trainable, twin, frontends, sources)
 
 
@@ -193,7 +193,7 @@ def fitted_frontend(
         return frontend, f"{key} {ratio} {digest(setup.profile, setup.device, setup.initial)}"
     seed = model_seed(*model)
     key += f" {ratio} {digest(learners, seed, setup.profile, setup.device, setup.initial)}"
-    workspace = cache.folder / "fitted" / digest(data.sha256, size, key)
+    workspace = cache.folder / "fitted" / digest(data.digest, size, key)
     with cache.writing():
         workspace.mkdir(parents=True, exist_ok=True)
     with FileLock(workspace / "lock"):
@@ -233,7 +233,7 @@ def own_side(side: str) -> str:
 def source_rows(data: Data, side: str) -> np.ndarray:
     """A side's rows in the seeded order that its sources hold them in: in the data set people stand together."""
     rows = np.flatnonzero(data.probe == (side == "probe"))
-    return rows[order_of(len(rows), data.sha256, side)]
+    return rows[order_of(len(rows), data.digest, side)]
 
 
 def order_of(n: int, *named: object) -> np.ndarray:

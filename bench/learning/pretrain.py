@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from bench.engine.cache import Cache
-from bench.engine.data import decode, known_hash, list_photos, natural_order
+from bench.engine.data import list_photos, natural_order, originals
+from bench.engine.decode import SUFFIXES
 from bench.errors import DataError, UsageError
 from bench.plugin.base import Photo, Pretraining, Trained
 from bench.plugin.registry import registry, unknown
 from bench.plugin.spec import dataset_spec
-from bench.protocol.images import Packed, digest, pack, unpack
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+from bench.protocol.images import Packed, digest
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | N
 
 def decoded(photos: list[Photo], name: str, cache: Cache) -> Packed:
     """The photos' pixels, decoded once and kept in the cache."""
-    key = f"pixels|{known_hash(photos, cache)}|training"
-    return unpack(cache.rows(key, lambda: pack(decode(photo, name) for photo in photos)), len(photos))
+    return originals(photos, name, cache)[1]
 
 
 def can_pretrain(kind: type[Trained]) -> bool:
@@ -65,9 +63,9 @@ def image_files(folder: Path) -> list[Path]:
     """Every image file below a folder, in name order; DataError where there is none."""
     if not folder.is_dir():
         raise DataError(f"--images {folder} is not a folder; name one that holds images")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    paths = sorted(p for p in folder.rglob("[!.]*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
-        raise DataError(f"no image below {folder}: files that end in {', '.join(IMAGE_SUFFIXES)} are looked for")
+        raise DataError(f"no image below {folder}: files that end in {', '.join(SUFFIXES)} are looked for")
     return paths
 
 

@@ -59,6 +59,11 @@ class Dataset(BaseEstimator):
     probe_camera: ClassVar[str | None] = None
     folder: ClassVar[str | None] = None
     """Folder below the data root; None for a data set that needs no files."""
+    other_folders: ClassVar[tuple[str, ...]] = ()
+    """Other names that the folder goes by.  Upper and lower case do not matter."""
+    holds: ClassVar[tuple[str, ...]] = ()
+    """What is in the folder, such as ``cam_a/*.bmp``: by this it is known where its name is another, or where it lies a
+    level deeper."""
     obtain: ClassVar[str] = ""
     """Where to get the set, for the message that says it is missing."""
     terms: ClassVar[str] = ""

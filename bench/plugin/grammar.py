@@ -54,19 +54,42 @@ class DatasetOptions:
 
 
 def split_text(text: str) -> tuple[str, dict[str, str]]:
-    """``name[k=v,flag]`` -> (name, {k: v, flag: "true"})."""
-    match = re.fullmatch(r"([^\[\]]+?)(?:\[([^\[\]]*)\])?", text.strip())
+    """``name[k=v,flag]`` -> (name, {k: v, flag: "true"}).
+
+    A value with a comma, a bracket or a quote stands in double quotes, ``file="a,b[1].csv"``, a quote in it twice.
+    Backslashes are themselves.
+    """
+    text = text.strip()
+    plain = without_quoted(text)
+    match = re.fullmatch(r"([^\[\]\"]+?)(?:\[([^\[\]]*)\])?", plain)
     if not match:
-        raise UsageError(f"{text!r} is not of the form name or name[key=value,...]")
+        hint = '; a value with a comma or bracket goes in double quotes, key="a,b"' if plain.count("[") else ""
+        raise UsageError(f"{text!r} is not of the form name or name[key=value,...]{hint}")
     pairs: dict[str, str] = {}
-    for item in filter(None, (part.strip() for part in (match[2] or "").split(","))):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not key or (equals and not value):
-            raise UsageError(f"{text!r}: {item!r} is not of the form key=value")
+    start, end = match.span(2) if match[2] is not None else (0, 0)
+    for part in re.finditer(r"[^,]+", plain[start:end]):
+        item = text[start:end][slice(*part.span())].strip()
+        if not item:
+            continue
+        key, equals, value = (piece.strip() for piece in item.partition("="))
+        if '"' in value:
+            quoted = re.fullmatch(r'"((?:[^"]|"")*)"', value)
+            value = quoted[1].replace('""', '"') if quoted else ""
+        if not key or '"' in key or (equals and not value):
+            raise UsageError(f'{text!r}: {item!r} is not of the form key=value or key="value"')
         if key in pairs:
             raise UsageError(f"{text!r}: {key!r} is given twice")
         pairs[key] = value if equals else "true"
     return match[1], pairs
+
+
+def without_quoted(text: str) -> str:
+    """The text, as long as before, with a quote in place of every character between double quotes."""
+    characters, quoted = [], False
+    for character in text:
+        quoted ^= character == '"'
+        characters.append('"' if quoted else character)
+    return "".join(characters)
 
 
 def parse_anchors(text: str) -> tuple[Fraction, ...]:
@@ -79,12 +102,20 @@ def parse_anchors(text: str) -> tuple[Fraction, ...]:
 
 
 def value_text(value: object) -> str:
-    """A parameter's value as it stands in canonical text: ``true``, ``none``, ``0.25``, ``1/2+1/4``."""
+    """A parameter's value in words: ``true``, ``none``, ``0.25``, ``1/2+1/4``."""
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def quoted_text(value: object) -> str:
+    """Likewise, as it stands in canonical text: in quotes where the grammar would read it otherwise."""
+    text = value_text(value)
+    if re.search(r'[,\[\]"]', text) or text != text.strip():
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def canonical(name: str, parts: Sequence[Mapping[str, Any]]) -> str:
     """``name[key=value,...]`` with sorted keys; a true flag is bare."""
     merged = {k: v for part in parts for k, v in part.items()}
-    items = [k if v is True else f"{k}={value_text(v)}" for k, v in sorted(merged.items())]
+    items = [k if v is True else f"{k}={quoted_text(v)}" for k, v in sorted(merged.items())]
     return f"{name}[{','.join(items)}]" if items else name

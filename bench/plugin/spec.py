@@ -7,7 +7,6 @@ A spec is kept in canonical form (keys sorted, defaults dropped): that form name
 
 import hashlib
 import inspect
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
@@ -59,16 +58,16 @@ class DatasetSpec:
     @property
     def identity(self) -> str:
         """The text with every file named by its content, so that a cell's name does not depend on where files lie."""
-        values = {**self.parameters, **{f.name: getattr(self.options, f.name) for f in fields(self.options)}}
-        text = self.text
-        for key, path in ((key, value) for key, value in values.items() if isinstance(value, Path)):
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-            item = re.compile(rf"(?<=[\[,]){re.escape(f'{key}={path}')}(?=[\],])")
-            text = item.sub(f"{key}=sha256:{hashlib.sha256(content).hexdigest()[:12]}", text)
-        return text
+        options = {f.name: value for f in fields(self.options) if (value := getattr(self.options, f.name)) != f.default}
+        named = {**self.parameters, **options}
+        for key, path in named.items():
+            if isinstance(path, Path):
+                try:
+                    content = path.read_bytes()
+                except OSError as error:
+                    raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+                named[key] = f"sha256:{hashlib.sha256(content).hexdigest()[:12]}"
+        return canonical(self.dataset.name, [named])
 
 
 def accepted(kind: type) -> dict[str, tuple[Any, Any]]:
@@ -84,7 +83,10 @@ def read_value(owner: str, key: str, value: str, annotation: Any, default: Any) 
     if annotation is Any:
         annotation = type(default) if default is not inspect.Parameter.empty and default is not None else str
     try:
-        return TypeAdapter(annotation).validate_python(value)
+        read = TypeAdapter(annotation).validate_python(value)
+        return read.expanduser() if isinstance(read, Path) else read
+    except RuntimeError as error:  # of expanduser
+        raise UsageError(f"the {key!r} parameter of {owner}: {value}: {error}") from None
     except ValidationError as error:
         wanted = " or ".join(dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors()))
         raise UsageError(f"the {key!r} parameter of {owner} must be {wanted}; got {value!r}") from None

@@ -142,13 +142,23 @@ def read_split_file(path: Path, identities: Sequence[str], index: int) -> Split:
 
 
 def read_ratio_file(path: Path, images: Iterable[tuple[str, str]]) -> list[Fraction]:
-    """Ratios from a CSV ``identity,camera,ratio`` for each (identity, camera) of `images`."""
+    """Ratios from a CSV ``identity,camera,ratio`` for each (identity, camera) of `images`.
+
+    DataError, naming the lines, for two ratios of one image, and for an image without a ratio.
+    """
     table: dict[tuple[str, str], Fraction] = {}
+    lines: dict[tuple[str, str], int] = {}
     known = {str(a): a for a in ANCHORS}
     for line, row in read_rows(path, ("identity", "camera", "ratio")):
         if row["ratio"] not in known:
             raise DataError(f"{path}, line {line}: ratio must be one of {', '.join(known)}, not {row['ratio']!r}")
-        table[row["identity"], row["camera"]] = known[row["ratio"]]
+        image, ratio = (row["identity"], row["camera"]), known[row["ratio"]]
+        if table.setdefault(image, ratio) != ratio:
+            raise DataError(
+                f"{path}, line {line}: ratio {ratio} for {image[0]} (camera {image[1]}), {table[image]} on line"
+                f" {lines[image]}; give each image one ratio"
+            )
+        lines.setdefault(image, line)
     wanted = list(images)
     missing = sorted({f"{person} (camera {camera})" for person, camera in wanted if (person, camera) not in table})
     if missing:

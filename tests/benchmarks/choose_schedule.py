@@ -77,7 +77,7 @@ def measure(
     spec = method_spec(text)
     weights = options.weights or weights_folder()
     initial = initial_weights(spec, weights, options.profile)
-    question = (spec.text, data.sha256, options.split, fold, options.ratio, options.profile, initial)
+    question = (spec.text, data.digest, options.split, fold, options.ratio, options.profile, initial)
     workspace = options.workspace and options.workspace / digest(*question, code_of(spec, dataset))
     finished = workspace and workspace / "result.json"
     if finished and finished.exists():
