@@ -17,7 +17,7 @@ from bench.plugin.base import Method
 from bench.plugin.registry import Registry, registry
 from bench.plugin.spec import dataset_spec, method_spec
 from tests.cells import record
-from tests.test_cell import Plain, plugin
+from tests.toys import Plain, plugin
 
 SMALL = "synthetic[identities=24]"
 
