@@ -257,6 +257,7 @@ def rearranged_distances(spec: MethodSpec, folder: Path) -> np.ndarray:
 
     For a process of its own, so that nothing in memory or in the cache knows true labels or rows.
     """
+    spec.build(), spec.build_frontend()  # loads their libraries, whose threads are limited below
     case = Case(spec, Cache(folder))
     case.data, origin = rearranged(case.data, case.split.test)
     gc.collect()
