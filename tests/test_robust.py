@@ -42,7 +42,8 @@ class Bad(Method):
         if self.how == "exit":
             sys.exit(0)
         if self.how == "sleep":
-            open(os.environ["STARTED"], "a").close()
+            with open(os.environ["STARTED"], "w") as file:
+                file.write(str(os.getpid()))
             time.sleep(60)
         if self.how == "thread":
             threading.Thread(target=time.sleep, args=(60,)).start()
@@ -253,35 +254,33 @@ class TestSystem:
 
     @pytest.fixture
     def start(self, plugins, tmp_path):
-        """Start a run whose method sleeps; returns when it does."""
+        """Start a run whose method sleeps; returns it, and the process that sleeps, when it does."""
 
-        def call(jobs: int) -> subprocess.Popen[str]:
+        def call(jobs: int) -> tuple[subprocess.Popen[str], int]:
             started = tmp_path / "started"
             process = bench_process("run", "--plugins", plugins, "-m", "bicubic+misbehaving[how=sleep]", "-d", SMALL,
                                     "--splits", "0-1", "--jobs", jobs, "--results", tmp_path / "results",
                                     STARTED=str(started))  # fmt: skip
-            wait_until(lambda: started.exists() or process.poll() is not None)
-            return process
+            wait_until(lambda: (started.exists() and started.read_text()) or process.poll() is not None)
+            return process, int(started.read_text())
 
         return call
 
     @pytest.mark.parametrize("jobs", [1, 2])
     def test_terminated(self, start, jobs) -> None:
-        process = start(jobs)
-        workers = children(process.pid)
+        process, sleeper = start(jobs)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 143
         assert err == "bench: terminated; finished cells are kept, run the same command again to go on\n"
-        wait_until(lambda: not any(alive(pid) for pid in workers))
+        wait_until(lambda: not alive(sleeper))
 
-    def test_workers_end_with_a_parent_that_is_killed(self, start) -> None:
-        process = start(2)
-        workers = children(process.pid)
-        assert workers
+    def test_a_worker_ends_with_a_parent_that_is_killed(self, start) -> None:
+        process, sleeper = start(2)
+        assert sleeper != process.pid
         process.kill()
-        wait_until(lambda: not any(alive(pid) for pid in workers))
-        process.communicate(timeout=30)
+        process.wait()
+        wait_until(lambda: not alive(sleeper))
 
 
 def wait_until(true, seconds: float = 40.0) -> None:
@@ -289,14 +288,6 @@ def wait_until(true, seconds: float = 40.0) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.1)
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process has started, on Linux; none elsewhere."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def alive(pid: int) -> bool:
