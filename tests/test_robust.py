@@ -280,6 +280,8 @@ class TestSystem:
         assert sleeper != process.pid
         process.kill()
         process.wait()
+        for stream in (process.stdout, process.stderr):
+            stream.close()
         wait_until(lambda: not alive(sleeper))
 
 
