@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -16,6 +17,7 @@ from bench.cli.parser import build_parser
 from bench.errors import BenchError
 
 INTERRUPTED, TERMINATED = 130, 143
+PATIENCE = 2.0  # seconds
 KEPT = "finished cells are kept, run the same command again to go on"
 MODULES = {
     "list": "listing",
@@ -64,8 +66,13 @@ def end(streams: Sequence[Stream], code: int) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process.  A thread that a plug-in left running would keep it alive for ever: it is not waited for."""
-    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+    """End the process.  A thread that a plug-in left running would keep it alive for ever: it is waited for no longer
+    than `PATIENCE`, in which threads of the harness's own end."""
+    end = time.monotonic() + PATIENCE
+    others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
         os._exit(code)
     sys.exit(code)
 

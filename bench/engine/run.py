@@ -265,6 +265,8 @@ def work(call: Callable[[Item, Settings], Result], item: Item, settings: Setting
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not any(thread.name == "parent" for thread in threading.enumerate()):
         threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
+        # tqdm's own lock is a semaphore of the system, which a worker that is ended leaves behind.
+        tqdm.set_lock(threading.RLock())
     return call(item, settings)
 
 
