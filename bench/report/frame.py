@@ -106,7 +106,7 @@ def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
         "+".join(cell.weights),
         bool(stale(result)),
         result.origin,
-        bool(getattr(record, "contract", True)),
+        record.contract,
     )
     return [
         (cell.method, cell.dataset, cell.split, rank, 100 * record.cmc[min(rank, len(record.cmc)) - 1], *shared)

@@ -1,6 +1,7 @@
 """Stored cells by row: which of them may be averaged, which of them a row of a table takes."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -59,7 +60,7 @@ class Group:
     @property
     def in_contract(self) -> bool:
         """Whether every cell's method had passed the contract when it was computed."""
-        return all(getattr(record, "contract", True) for record in self.records)
+        return all(record.contract for record in self.records)
 
     @property
     def records(self) -> list[Record]:
@@ -142,9 +143,10 @@ def as_value(text: str) -> bool | float | str:
     if text == "true":
         return True
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return text
+    return value if math.isfinite(value) else text
 
 
 def subset_scores(result: Result, subset: str) -> Scores | None:

@@ -10,7 +10,7 @@ from functools import cache
 from bench.engine.store import Result
 from bench.errors import UsageError
 from bench.plugin.grammar import split_text
-from bench.plugin.registry import registry
+from bench.plugin.registry import registry, unknown
 from bench.report.content import COSTS, EXTRAS, Entry, Table
 from bench.report.groups import Group, Groups, base_and_subset
 from bench.report.names import Aliases, matching, select
@@ -55,8 +55,10 @@ def make_table(
     if not patterns:
         measured = {d: rows for d, rows in shown.items() if any(groups.find(d, m, seed, profile) for m in rows)}
         shown = measured or {d: rows for d, rows in shown.items() if d in printed_datasets(kind)}
-    if methods and not any(shown.values()):
-        raise UsageError(f"table {kind.name} has no row for {', '.join(methods)}")
+    for pattern in methods:
+        if not any(rows_of(kind, groups, dataset, seed, [pattern]) for dataset in shown):
+            known = {m: None for dataset in shown for m in (*printed_methods(kind), *groups.methods(dataset, seed))}
+            raise unknown(f"row of table {kind.name}", pattern, list(known))
     entries: dict[tuple[str, str, int | str], Entry] = {}
     left_out: list[tuple[str, Group, Group]] = []
     for dataset, rows in shown.items():
