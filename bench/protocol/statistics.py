@@ -8,8 +8,8 @@ import numpy as np
 PAPER_SPLITS = 10
 EXACT_UP_TO = 16
 SAMPLED_FLIPS = 99_999
-# Student's t, 97.5 %, of 1 to 19 degrees of freedom: a table of at most twenty splits needs no scipy, whose import takes
-# longer than all else that printing it does.
+# Student's t, 97.5 %, of 1 to 19 degrees of freedom: a table of at most twenty splits needs no scipy, whose import
+# takes longer than all else that printing it does.
 T_975 = (
     12.7062047362,
     4.30265272975,
