@@ -10,8 +10,8 @@ import pytest
 
 from bench.engine.store import Store
 from bench.plugin.registry import ROOT
-from bench.report.published import PUBLISHED, known_gaps, published, table_kinds
 from bench.report.pages import pages
+from bench.report.published import PUBLISHED, known_gaps, published, table_kinds
 from bench.report.tables import make_table
 
 STORE = Store(ROOT / "results" / "measured")

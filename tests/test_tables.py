@@ -183,6 +183,7 @@ class TestOrder:
         store = fill(tmp_path, XQDA, "synthetic[identities=24]", [0.5])
         made = table(store, "2")
         assert made.datasets == ("synthetic",), "of those that are not named only what was measured"
+        assert f"no finished cell, left out: {', '.join(printed('dataset', '2'))}" in made.notes
         assert made.methods["synthetic"] == (XQDA,), "only what was measured"
         assert table(store, "2", "synthetic*").datasets == ("synthetic", "synthetic[identities=24]")
         assert "synthetic" not in table(store, "full_resolution").datasets

@@ -14,10 +14,11 @@ Row = tuple[str, str]
 """Data set and method."""
 
 
-def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Iterator[str]:
+def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missing: Sequence[str]) -> Iterator[str]:
     """The notes below a table.
 
     left_out: of rows with more than one group of cells the method, the group that is shown and one that is not.
+    missing: data sets that are not shown since none of their rows has a cell.
     """
     entries = [e for (_, _, column), e in table.entries.items() if column == table.kind.ranks[0]]
     rows = {(e.dataset, e.method): e.group for e in entries if e.group}
@@ -25,6 +26,8 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Ite
     used = list(cells.values())
     if any(not e.values for e in table.entries.values()):
         yield "--: no finished cell"
+    if missing:
+        yield f"no finished cell, left out: {', '.join(missing)}"
     yield from against_published(table)
     few = [(*row, len(g.splits)) for row, g in rows.items() if len(g.splits) < PAPER_SPLITS]
     if few:

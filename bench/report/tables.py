@@ -52,8 +52,10 @@ def make_table(
     groups = Groups(results)
     reference = {(p.dataset, p.method, p.rank): p for p in published() if p.table == kind.name}
     shown = {d: rows_of(kind, groups, d, seed, methods) for d in chosen_datasets(kind, groups, patterns, seed)}
+    missing: list[str] = []
     if not patterns:
         measured = {d: rows for d, rows in shown.items() if any(groups.find(d, m, seed, profile) for m in rows)}
+        missing = [d for d in shown if measured and d not in measured]
         shown = measured or {d: rows for d, rows in shown.items() if d in printed_datasets(kind)}
     for pattern in methods:
         if not any(rows_of(kind, groups, dataset, seed, [pattern]) for dataset in shown):
@@ -72,7 +74,7 @@ def make_table(
                 entries[dataset, method, extra] = make_entry(dataset, method, extra, found, None)
     aliases = Aliases([*shown, *(m for rows in shown.values() for m in rows)])
     table = Table(kind, tuple(shown), shown, entries, tuple(columns), aliases)
-    return replace(table, notes=tuple(footnotes(table, left_out)))
+    return replace(table, notes=tuple(footnotes(table, left_out, missing)))
 
 
 def make_entry(
