@@ -13,8 +13,7 @@ from bench.engine.store import Store
 from bench.plugin.registry import ROOT
 from tests.cells import cell, record
 
-CELLS = 1000
-METHODS = ("bilinear+xqda", "bicubic+xqda", "srcnn+xqda", "bilinear+nfst", "bicubic+nfst", "bicubic+l2", "judea", "sdf")
+METHODS = ("bilinear+xqda", "bicubic+xqda", "bicubic+nfst", *(f"bicubic+l2[variant={k}]" for k in range(47)))
 HEAVY = (
     "numpy",
     "msgspec",
@@ -47,10 +46,11 @@ def make_store(folder: Path) -> None:
     """Cells with a CMC of 316 ranks and the ranks of 632 probes, as on MLR-VIPeR."""
     store = Store(folder)
     curve = [k / 316 for k in range(1, 317)]
-    for number in range(CELLS):
-        dataset = ("caviar", "mlr_viper")[number % 2]
-        own = cell(METHODS[number // 2 % len(METHODS)], dataset, number // 2 // len(METHODS))
-        store.put(own, record(curve[:1], cmc=tuple(curve), probe_ranks=tuple(float(k) for k in range(1, 633))), {})
+    for method in METHODS:
+        for dataset in ("caviar", "mlr_viper"):
+            for split in range(10):
+                ranks = tuple(float(k) for k in range(1, 633))
+                store.put(cell(method, dataset, split), record([0], cmc=tuple(curve), probe_ranks=ranks), {})
 
 
 def main() -> None:
