@@ -16,8 +16,8 @@ from bench.errors import UsageError
 from bench.plugin.grammar import MethodOptions, canonical, parse_anchors, split_text
 from bench.plugin.registry import registry
 
-LOCAL = "local"
-"""Name of the store that holds a user's own results."""
+MEASURED = "measured"
+"""Name of the store that comes with bench; cells of others that are read together with it are the user's own."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,12 @@ class Group:
     """Finished cells that differ in nothing but their split.
 
     results, scores: by split, in order; the scores are those of one anchor subset, which may be a part of the cell's.
+    own: splits that the user has computed, where others come with bench.
     """
 
     results: dict[int, Result]
     scores: dict[int, Scores]
+    own: tuple[int, ...] = ()
 
     @property
     def splits(self) -> tuple[int, ...]:
@@ -51,11 +53,6 @@ class Group:
         parts = cell.depends.get("parts") or {}
         own = {step: parts.get(step) for step in PROTOCOL_STEPS}
         return json.dumps([cell.data, cell.seed, own, cell.depends.get("protocol")], sort_keys=True, default=str)
-
-    @property
-    def local(self) -> bool:
-        """Whether a cell of them is a user's own."""
-        return any(result.origin == LOCAL for result in self.results.values())
 
     @property
     def in_contract(self) -> bool:
@@ -85,6 +82,7 @@ class Groups:
 
     def __init__(self, results: Iterable[Result]) -> None:
         self.results = [result for result in results if not result.failed]
+        self._users = users_stores(self.results)
         self._by_base: dict[tuple[str, int, str], list[Result]] = {}
         for result in self.results:
             key = (result.cell.dataset, result.cell.seed, base_and_subset(result.cell.method)[0])
@@ -121,8 +119,15 @@ class Groups:
         groups = []
         for pairs in rows.values():
             pairs.sort(key=lambda pair: pair[0].cell.split)
-            groups.append(Group({r.cell.split: r for r, _ in pairs}, {r.cell.split: s for r, s in pairs}))
+            own = tuple(r.cell.split for r, _ in pairs if r.origin in self._users)
+            groups.append(Group({r.cell.split: r for r, _ in pairs}, {r.cell.split: s for r, s in pairs}, own))
         return sorted(groups, key=lambda group: group.order, reverse=True)
+
+
+def users_stores(results: Iterable[Result]) -> set[str]:
+    """The names of the stores that are the user's own; none where all cells are of one kind."""
+    origins = {result.origin for result in results}
+    return origins - {MEASURED} if MEASURED in origins else set()
 
 
 @cache

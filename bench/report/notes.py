@@ -7,7 +7,7 @@ from bench.plugin.grammar import split_text
 from bench.plugin.registry import registry
 from bench.protocol.statistics import PAPER_SPLITS
 from bench.report.content import Entry, Table
-from bench.report.groups import LOCAL, Group, differences, transductive
+from bench.report.groups import Group, differences, transductive
 from bench.report.published import known_gaps, published
 
 Row = tuple[str, str]
@@ -47,9 +47,9 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     if left_out:
         first = table.kind.ranks[0]
         yield f"finished too, not mixed in: {'; '.join(describe(m, a, b, first) for m, a, b in left_out)}"
-    local = [(*row, splits) for row, g in rows.items() if (splits := local_splits(g))]
-    if local:
-        yield f"from your own results (results/{LOCAL}), splits: {by_value(local)}"
+    own = [(*row, plural("split", group.own)) for row, group in rows.items() if group.own]
+    if own:
+        yield f"from your own results: {by_value(own)}"
     yield from about_protocol(used)
     yield from plugin_notes(used)
     stale = [(*row, "; ".join(group.stale)) for row, group in rows.items() if group.stale]
@@ -101,10 +101,6 @@ def describe(method: str, shown: Group, other: Group, rank: int) -> str:
     count = f"{len(other.splits)} split{'s' if len(other.splits) > 1 else ''}"
     what = f"{method} on {other.cell.dataset} ({differences(shown, other)})"
     return f"{what}, {count}, {other.mean(rank):.1f} at rank {rank}"
-
-
-def local_splits(group: Group) -> str:
-    return ranges([split for split, result in group.results.items() if result.origin == LOCAL])
 
 
 def about_protocol(used: Sequence[Result]) -> Iterator[str]:
