@@ -54,9 +54,8 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     yield from plugin_notes(used)
     stale = [(*row, "; ".join(group.stale)) for row, group in rows.items() if group.stale]
     if stale:
-        count = sum(len(rows[d, m].splits) for d, m, _ in stale)
-        total = sum(len(group.splits) for group in rows.values())
-        yield f"{count} of {total} cells are stale, bench run --force computes them again: {by_value(stale)}"
+        count = len({r.path for d, m, _ in stale for r in rows[d, m].results.values()})
+        yield f"{count} of {len(used)} cells are stale, bench run --force computes them again: {by_value(stale)}"
     if table.aliases.legend:
         yield table.aliases.legend
 
