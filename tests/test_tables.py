@@ -355,7 +355,7 @@ class TestLaTeX:
         compiler = shutil.which("pdflatex") or shutil.which("tectonic")
         if compiler is None:
             pytest.skip("neither pdflatex nor tectonic is installed")
-        hostile = 'x\\input{y}$^_&%#~{<>|`"é人\x1b'
+        hostile = "x\\input{y}$^_&%#~{<>|`é人\x1b"
         fill(store.folder, hostile, "caviar", [0.6] * 10)
         text = render(table(store, name, "caviar", "mlr_viper"), "latex", True, standalone=standalone)
         if not standalone:
@@ -488,3 +488,9 @@ def test_a_number_of_two_shots_is_no_measure_of_one(tmp_path) -> None:
     assert made.entries["cuhk01", "xqda", 1].published is None
     assert made.entries["cuhk01[gallery_shots=2]", "xqda", 1].difference == pytest.approx(-0.21)
     assert any("xqda on cuhk01: 63.21 with 2" in note for note in made.notes)
+
+
+def test_galleries_of_several_images_a_person_are_named(tmp_path) -> None:
+    store = fill(tmp_path, "xqda", "cuhk01[gallery_shots=2]", [0.63], draws=100)
+    expected = "cuhk01[gallery_shots=2]: mean over 100 random galleries of 2 images a person"
+    assert expected in table(store, "full_resolution").notes

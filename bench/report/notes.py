@@ -110,8 +110,10 @@ def about_protocol(used: Sequence[Result]) -> Iterator[str]:
             " ratio, so the three anchor models coincide"
         )
     for dataset, draws in sorted({(r.cell.dataset, r.finished.sizes.gallery_draws) for r in used}):
+        shots = split_text(dataset)[1].get("gallery_shots", "1")
+        several = "single-shot galleries" if shots == "1" else f"galleries of {shots} images a person"
         if draws > 1:
-            yield f"{dataset}: mean over {draws} random single-shot galleries"
+            yield f"{dataset}: mean over {draws} random {several}"
 
 
 def plugin_notes(used: Sequence[Result]) -> list[str]:
