@@ -48,6 +48,7 @@ def record(curve: Iterable[float], draws: int = 1, **more: Any) -> Record:
         "probe_ranks": (1.0,),
         "cost": cost,
         "computed": COMPUTED,
+        "contract": True,
     }
     return Record(**{**fields, **more})
 

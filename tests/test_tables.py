@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.engine.store import Store
+from bench.engine.identity import depends_of
+from bench.engine.record import Scores
+from bench.engine.store import Store, read_stores
 from bench.errors import UsageError
+from bench.report.content import Entry
+from bench.report.notes import by_value
 from bench.report.published import PUBLISHED, find_table, table_kinds
-from bench.report.tables import COLUMNS, Entry, by_value, current_code, main_table, make_table, render, write_table
-from tests.cells import cell, fill, record
+from bench.report.render import COLUMNS, render, write_table
+from bench.report.tables import main_table, make_table
+from tests.cells import COMPUTED, cell, fill, record
 
 XQDA = "bicubic+xqda"
 
@@ -22,11 +27,21 @@ XQDA = "bicubic+xqda"
 def printed(column: str, table: str) -> list[str]:
     """Data sets or methods of a table in the order of the published file."""
     with (PUBLISHED / "published.csv").open(newline="", encoding="utf-8") as file:
-        return list(dict.fromkeys(row[column] for row in csv.DictReader(file) if row["table"] == table))
+        rows = [row for row in csv.DictReader(file) if row["table"] == table]
+    if column == "dataset":
+        names = [r["dataset"] + (f"[gallery_shots={r['shots']}]" if r["shots"] != "1" else "") for r in rows]
+        return list(dict.fromkeys(names))
+    return list(dict.fromkeys(row[column] for row in rows))
 
 
-def table(store: Store, name: str, *patterns: str, seed: int = 0):
-    return make_table(find_table(name), store.read_all()[0], patterns, seed)
+def table(store: Store, name: str, *patterns: str, **options):
+    return make_table(find_table(name), store.read_all()[0], patterns, **options)
+
+
+def older(method: str, dataset: str = "caviar") -> dict:
+    """What a method's cells depended on before its version was raised."""
+    depends = dict(depends_of(method, dataset))
+    return {**depends, "method": {**depends["method"], "version": 0}}
 
 
 def rows_of(text: str) -> dict[tuple[str, str, int], dict[str, str]]:
@@ -36,10 +51,9 @@ def rows_of(text: str) -> dict[tuple[str, str, int], dict[str, str]]:
 @pytest.fixture
 def store(tmp_path) -> Store:
     """On caviar: three splits of one printed method, two of another, ten of one the paper does not have."""
-    code = current_code(XQDA, "caviar")
-    fill(tmp_path, XQDA, "caviar", [0.20, 0.30, 0.40], code=code, draws=100)
-    fill(tmp_path, "bilinear+nfst", "caviar", [0.25, 0.25], code="older", profile="quick")
-    return fill(tmp_path, "my_own[p=50%,q=#1]", "caviar", [0.5] * 10)
+    fill(tmp_path, XQDA, "caviar", [0.20, 0.30, 0.40], draws=100)
+    fill(tmp_path, "bilinear+nfst", "caviar", [0.25, 0.25], depends=older("bilinear+nfst"), profile="quick")
+    return fill(tmp_path, "my_own[p=50%,q=#1]", "caviar", [0.5] * 10, depends=dict(depends_of(XQDA, "caviar")))
 
 
 class TestNumbers:
@@ -52,8 +66,8 @@ class TestNumbers:
 
     def test_rank_beyond_a_small_gallery(self, tmp_path) -> None:
         store = Store(tmp_path)
-        curve = [0.1 * k for k in range(1, 11)]
-        store.put(cell(XQDA, "caviar"), {**record(curve), "cmc": curve}, {})
+        curve = [k / 10 for k in range(1, 11)]
+        store.put(cell(XQDA, "caviar"), record([0], cmc=tuple(curve)), {})
         entries = table(store, "2").entries
         assert [entries["caviar", XQDA, k].mean for k in (1, 5, 10, 20)] == pytest.approx([10, 50, 100, 100])
 
@@ -68,7 +82,7 @@ class TestNumbers:
         store.put(cell(XQDA, "caviar", 0, data="e" * 64), record([1.0]), {})
         made = table(store, "2")
         assert made.entries["caviar", XQDA, 1].values == (20, 20)
-        assert any(n.endswith(f"{XQDA} on caviar: paper, 1 split, 100.0 at rank 1") for n in made.notes)
+        assert f"finished too, not mixed in: {XQDA} on caviar (other data), 1 split, 100.0 at rank 1" in made.notes
 
     def test_the_profile_with_most_splits_counts_then_the_papers(self, tmp_path) -> None:
         fill(tmp_path, "sing", "caviar", [0.1, 0.1], profile="paper")
@@ -77,10 +91,28 @@ class TestNumbers:
         store = fill(tmp_path, "sing", "caviar", [0.2, 0.2, 0.2], profile="quick")
         made = table(store, "1")
         assert made.entries["caviar", "sing", 1].mean == pytest.approx(20)
-        assert [n for n in made.notes if n.startswith("finished too")] == [
-            "finished too, of another schedule or version of the data, not mixed in:"
-            " sing on caviar: paper, 2 splits, 10.0 at rank 1"
-        ]
+        note = "finished too, not mixed in: sing on caviar (schedule paper), 2 splits, 10.0 at rank 1"
+        assert note in made.notes
+        assert table(store, "1", profile="paper").entries["caviar", "sing", 1].mean == pytest.approx(10)
+        assert table(store, "2", profile="smoke").entries["caviar", "sing", 1].mean is None
+
+    def test_cells_of_other_weights_are_another_row(self, tmp_path) -> None:
+        fill(tmp_path, "bicubic+dgd", "caviar", [0.1, 0.1, 0.1], weights=("a" * 64,))
+        made = table(fill(tmp_path, "bicubic+dgd", "caviar", [0.9], weights=("b" * 64,)), "2")
+        assert made.entries["caviar", "bicubic+dgd", 1].values == pytest.approx((10, 10, 10))
+        assert any("bicubic+dgd on caviar (other weights), 1 split, 90.0 at rank 1" in n for n in made.notes)
+
+    def test_current_cells_count_before_more_stale_ones(self, tmp_path) -> None:
+        fill(tmp_path, XQDA, "caviar", [0.9] * 10, depends=older(XQDA))
+        made = table(fill(tmp_path, XQDA, "caviar", [0.2]), "2")
+        assert made.entries["caviar", XQDA, 1].values == (20,)
+        assert any("(stale (version of xqda 0, now 1)), 9 splits, 90.0 at rank 1" in n for n in made.notes)
+
+    def test_of_equals_the_newest_counts(self, tmp_path) -> None:
+        for data, day, value in (("a", 3, 0.3), ("b", 2, 0.2), ("c", 1, 0.1)):
+            date = {"computed": type(COMPUTED)(None, {}, "", f"2026-11-0{day}T00:00:00+00:00", 1)}
+            store = fill(tmp_path, XQDA, "caviar", [value], data=data * 64, **date)
+        assert table(store, "2").entries["caviar", XQDA, 1].values == pytest.approx((30,))
 
     def test_an_erratum_is_shown_and_not_compared(self, tmp_path) -> None:
         store = fill(tmp_path, "bilinear+nfst", "mlr_cuhk03", [0.5])
@@ -106,8 +138,8 @@ class TestAnchorSubsets:
     }  # fmt: skip
 
     def test_table_4_reads_the_subsets_of_one_cell(self, tmp_path) -> None:
-        subsets = {name: {"cmc": [value] * 20, "map": 0.5} for name, value in self.SUBSETS.items()}
-        made = table(fill(tmp_path, "sing", "caviar", [0.70, 0.70], subsets=subsets), "4")
+        subsets = {name: Scores((value,) * 20, 0.5) for name, value in self.SUBSETS.items()}
+        made = table(fill(tmp_path, "sing", "caviar", [0.70, 0.70], subsets=subsets), "4", "caviar", "mlr_viper")
         for name, value in self.SUBSETS.items():
             entry = made.entries["caviar", f"sing[anchors={name}]", 1]
             assert entry.values == pytest.approx((100 * value,) * 2)
@@ -137,7 +169,7 @@ class TestAnchorSubsets:
 class TestOrder:
     @pytest.mark.parametrize("name", ["1", "2", "3", "4", "fig6", "full_resolution"])
     def test_rows_and_columns_are_as_printed(self, tmp_path, name) -> None:
-        made = table(Store(tmp_path), name)
+        made = table(Store(tmp_path), name)  # none has a cell: all are shown
         assert list(made.datasets) == printed("dataset", name)
         for dataset in made.datasets:
             assert list(made.methods[dataset]) == printed("method", name)
@@ -150,15 +182,17 @@ class TestOrder:
         fill(tmp_path, XQDA, "synthetic", [0.5])
         store = fill(tmp_path, XQDA, "synthetic[identities=24]", [0.5])
         made = table(store, "2")
-        assert list(made.datasets) == [*printed("dataset", "2"), "synthetic"]
+        assert made.datasets == ("synthetic",), "of those that are not named only what was measured"
+        assert f"no finished cell, left out: {', '.join(printed('dataset', '2'))}" in made.notes
         assert made.methods["synthetic"] == (XQDA,), "only what was measured"
         assert table(store, "2", "synthetic*").datasets == ("synthetic", "synthetic[identities=24]")
         assert "synthetic" not in table(store, "full_resolution").datasets
 
     def test_patterns(self, store) -> None:
         assert table(store, "2", "mlr_*").datasets == ("mlr_cuhk03", "mlr_sysu", "mlr_viper")
-        with pytest.raises(UsageError, match="table 2 has nothing for 'grid': there is caviar,"):
-            table(store, "2", "grid")
+        assert table(store, "2", "mlr_viper", "caviar").datasets == ("caviar", "mlr_viper")
+        with pytest.raises(UsageError, match="no data set 'caviarr': did you mean 'caviar'"):
+            table(store, "2", "caviarr")
         with pytest.raises(UsageError, match="no table '9'"):
             find_table("9")
 
@@ -169,12 +203,15 @@ class TestOrder:
 
 class TestNotes:
     def test_all_that_a_reader_must_know(self, store) -> None:
-        notes = "\n".join(table(store, "2", "caviar").notes)
+        notes = "\n".join(table(store, "2", "caviar").notes) + "\n"
         assert "--: no finished cell" in notes
         assert f"fewer than 10 splits: {XQDA} on caviar: 3; bilinear+nfst on caviar: 2\n" in notes
         assert "training schedule other than the paper's: bilinear+nfst on caviar: quick\n" in notes
         assert "caviar: mean over 100 random single-shot galleries" in notes
-        assert "2 of 15 cells are stale" in notes
+        assert (
+            "2 of 15 cells are stale, bench run --force computes them again: bilinear+nfst on caviar: version of"
+            in notes
+        )
 
     def test_rows_of_which_the_same_holds_are_named_together(self) -> None:
         assert by_value([("x", "a", 1), ("x", "b", 1), ("y", "a", 1), ("y", "b", 1)]) == "a, b on x, y: 1"
@@ -204,7 +241,7 @@ class TestNotes:
 
 class TestCSV:
     def test_columns_and_values(self, store) -> None:
-        text = render(table(store, "2"), "csv", True)
+        text = render(table(store, "2", "caviar", "mlr_cuhk03"), "csv", True)
         assert (
             text.splitlines()[0] == "table,dataset,method,rank,mean,ci_low,ci_high,splits,profile,published,difference"
         )
@@ -241,20 +278,39 @@ class TestMarkdown:
     @pytest.mark.parametrize("name", ["2", "4"])
     def test_columns_are_aligned(self, store, name, with_published) -> None:
         found = blocks(render(table(store, name), "markdown", with_published))
-        assert len(found) == (4 if name == "2" else 1)
+        assert len(found) == 1
         for block in found:
             assert len({tuple(m.start() for m in re.finditer(r"\|", line)) for line in block}) == 1
             assert set(block[1]) == {"|", "-"}
 
     def test_marks_and_missing(self, store) -> None:
-        fill(store.folder, "bilinear+xqda", "caviar", [0.2904, 0.3104])  # 30.04, printed 30.0: shares it
+        own = depends_of(XQDA, "caviar")
+        for method, values in (("a", [0.6] * 10), ("b", [0.5904] * 10), ("c", [0.5896] * 10), ("d", [0.1] * 10)):
+            fill(store.folder, method, "caviar", values, depends=dict(own))
         lines = {line.split("|")[1].strip(): line for line in blocks(render(table(store, "2"), "markdown", False))[0]}
         first = {name: line.split("|")[2].strip() for name, line in lines.items()}
-        assert first["my_own[p=50%,q=#1]"] == "**50.0** ± 0.0"
-        assert first[XQDA] == "_30.0_ ± 24.8"
-        assert first["bilinear+xqda"].startswith("_30.0_ ± ")
-        assert first["bilinear+nfst"] == "25.0 ± 0.0"
+        assert first["a"] == "**60.0** ± 0.0"
+        assert first["b"] == first["c"].replace("58.96", "59.0") == "_59.0_ ± 0.0", "as printed they are equal"
+        assert first["d"] == "10.0 ± 0.0"
         assert first["sing"] == "--"
+
+    def test_only_rows_of_equal_splits_and_data_are_ranked(self, tmp_path) -> None:
+        """Ten splits of two rows are ranked; fewer, later ones and other images are not, and a note says so."""
+        for method, value in (("bilinear+xqda", 0.3), (XQDA, 0.4)):
+            fill(tmp_path, method, "caviar", [value] * 10)
+        fill(tmp_path, "bilinear+nfst", "caviar", [0.9] * 3)
+        store = fill(tmp_path, "bicubic+nfst", "caviar", [0.8] * 10, data="e" * 64)
+        for split in range(10, 20):
+            store.put(cell("bicubic+l2", "caviar", split), record([0.7]), {})
+        made = table(store, "2")
+        text = render(made, "markdown", False)
+        assert "**40.0** ±" in text
+        assert "_30.0_ ±" in text
+        assert not re.search(r"[*_](90|80|70)\.0[*_]", text)
+        (note,) = [n for n in made.notes if n.startswith("other splits or data")]
+        assert "bilinear+nfst on caviar: splits 0-2" in note
+        assert "bicubic+l2 on caviar: splits 10-19" in note
+        assert "bicubic+nfst on caviar: splits 0-9" in note
 
     def test_published_values_beside(self, store) -> None:
         block = blocks(render(table(store, "2", "caviar"), "markdown", True))[0]
@@ -269,52 +325,54 @@ class TestMarkdown:
         assert "**50.0**" not in render(table(store, "2", "synthetic"), "markdown", False)
 
     def test_table_4_is_one_block_with_a_column_for_each_data_set(self, store) -> None:
-        (block,) = blocks(render(table(store, "4"), "markdown", False))
+        (block,) = blocks(render(table(store, "4", "*"), "markdown", False))
         assert [c.strip() for c in block[0].split("|")[1:-1]] == ["method", *printed("dataset", "4")]
         assert [line.split("|")[1].strip() for line in block[2:]] == printed("method", "4")
 
 
 class TestLaTeX:
-    @pytest.fixture
-    def text(self, store) -> str:
-        return render(table(store, "2"), "latex", True)
+    def test_the_fragment_is_tabulars_and_comments(self, store) -> None:
+        text = render(table(store, "2"), "latex", True)
+        assert r"\documentclass" not in text
+        assert [line for line in text.splitlines() if line.startswith("% ")]
+        for rule in ("toprule", "midrule", "bottomrule"):
+            assert "\\" + rule in text
 
-    def test_environments_are_balanced(self, text) -> None:
-        open_environments = []
-        for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
-            if kind == "begin":
-                open_environments.append(name)
-            else:
-                assert open_environments.pop() == name
-        assert open_environments == []
-
-    def test_every_row_has_as_many_cells_as_its_table_columns(self, text) -> None:
-        columns = 0
-        for line in text.splitlines():
-            if found := re.match(r"\\begin\{tabular\}\{(\w+)\}", line):
-                columns = len(found[1])
-            elif " & " in line:
-                assert line.count(" & ") == columns - 1
-
-    def test_special_characters_are_escaped(self, text) -> None:
-        assert r"my\_own{[}p=50\%,q=\#1{]} & \textbf{50.0} $\pm$ 0.0 & -- & -- &" in text
-        assert r"mlr\_viper" in text
-        body = text.split(r"\begin{document}")[1]
-        assert not re.search(r"(?<!\\)[_%#]", body)
-        assert body.count("{") == body.count("}")
-        assert "±" not in body
+    @pytest.mark.parametrize("standalone", [False, True])
+    def test_rows_marks_and_special_characters(self, store, standalone) -> None:
+        fill(store.folder, "b", "caviar", [0.1] * 10, depends=dict(depends_of(XQDA, "caviar")))
+        text = render(table(store, "2"), "latex", True, standalone=standalone)
+        assert r"my\_own{[}p=50\%,q=\#1{]} & \textbf{50.0 $\pm$ 0.0} & -- & -- &" in text
+        assert r"b & \underline{10.0 $\pm$ 0.0} &" in text
+        assert text.count("{") == text.count("}")
+        (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
+        assert {line.count(" & ") for line in text.splitlines() if " & " in line} == {len(columns) - 1}
 
     @pytest.mark.parametrize("name", ["2", "4"])
-    def test_it_compiles(self, store, tmp_path, name) -> None:
-        compiler = shutil.which("tectonic") or shutil.which("pdflatex")
+    @pytest.mark.parametrize("standalone", [False, True])
+    def test_it_compiles(self, store, tmp_path, name, standalone) -> None:
+        """With a real TeX, hostile names included."""
+        compiler = shutil.which("pdflatex") or shutil.which("tectonic")
         if compiler is None:
-            pytest.skip("neither tectonic nor pdflatex is installed")
-        (tmp_path / "table.tex").write_text(render(table(store, name), "latex", True), encoding="utf-8")
+            pytest.skip("neither pdflatex nor tectonic is installed")
+        hostile = "x\\input{y}$^_&%#~{<>|`é人\x1b"
+        fill(store.folder, hostile, "caviar", [0.6] * 10)
+        text = render(table(store, name, "caviar", "mlr_viper"), "latex", True, standalone=standalone)
+        if not standalone:
+            (tmp_path / "fragment.tex").write_text(text, encoding="utf-8")
+            lines = [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", r"\input{fragment}"]
+            text = "\n".join([*lines, r"\end{document}", ""])
+        (tmp_path / "table.tex").write_text(text, encoding="utf-8")
         done = subprocess.run(
-            [compiler, "table.tex"], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
+            [compiler, "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
+            cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
         assert (tmp_path / "table.pdf").stat().st_size > 1000
+
+    def test_only_latex_stands_alone(self, store) -> None:
+        with pytest.raises(UsageError, match="only LaTeX can stand alone"):
+            render(table(store, "2"), "markdown", False, standalone=True)
 
 
 def test_write_table_writes_what_render_gives(store, tmp_path) -> None:
@@ -331,9 +389,9 @@ def test_only_the_tables_of_the_paper_are_declared() -> None:
 
 
 def test_the_alpha_sweep_lists_its_rows_and_the_anchor_of_the_default(tmp_path) -> None:
-    subsets = {"1/3": {"cmc": [0.3], "map": 0.0}}
+    subsets = {"1/3": Scores((0.3,), 0.3)}
     store = Store(tmp_path)
-    store.put(cell("sing", "mlr_viper"), {**record([0.4]), "subsets": subsets}, {})
+    store.put(cell("sing", "mlr_viper"), record([0.4], subsets=subsets), {})
     fill(tmp_path, "sing[alpha=0.5,anchors=1/3]", "mlr_viper", [0.25])
     fill(tmp_path, "sing[colour=rgb]", "mlr_viper", [0.1])
     shown = table(store, "fig6", "mlr_viper")
@@ -344,3 +402,95 @@ def test_the_alpha_sweep_lists_its_rows_and_the_anchor_of_the_default(tmp_path) 
         "sing[alpha=0.5,anchors=1/3]": pytest.approx(25),
         "sing[anchors=1/3]": pytest.approx(30),
     }
+
+
+class TestChoices:
+    def test_methods(self, store) -> None:
+        made = table(store, "2", methods=["bilinear+*", "my_own[p=50%,q=#1]"])
+        assert made.methods == {"caviar": ("bilinear+xqda", "bilinear+nfst", "bilinear+dgd", "my_own[p=50%,q=#1]")}
+        with pytest.raises(UsageError, match="no row of table 2 'sling': did you mean 'sing'"):
+            table(store, "2", methods=["sling"])
+
+    def test_a_closed_table_shows_what_is_named(self, store) -> None:
+        assert table(store, "1", methods=[XQDA]).methods == {"caviar": (XQDA,)}
+
+    def test_columns_on_request(self, tmp_path) -> None:
+        cost = {"total_seconds": 8.0, "fit_seconds": 3.0, "match_seconds": 1.0, "peak_memory_mib": 512.0}
+        store = fill(tmp_path, XQDA, "caviar", [0.3, 0.3], cost=cost)
+        made = table(store, "2", columns=("map", "seconds", "fit", "match", "memory"))
+        values = [made.entries["caviar", XQDA, c].mean for c in made.columns]
+        assert values == pytest.approx([50, 8, 3, 1, 512])
+        (row,) = [line for line in blocks(render(made, "markdown", True))[0] if XQDA in line]
+        assert [c.strip() for c in row.split("|")[-6:-1]] == ["50.0 ± 0.0", "8.0", "3.0", "1.0", "512.0"]
+        csv_row = rows_of(render(made, "csv", True))["caviar", XQDA, 5]
+        assert (csv_row["map"], csv_row["memory"]) == ("50.0000", "512.0000")
+        with pytest.raises(UsageError, match="no column 'energy': there is map, seconds"):
+            table(store, "2", columns=("energy",))
+
+    def test_costs_that_were_not_recorded(self, tmp_path) -> None:
+        made = table(fill(tmp_path, XQDA, "caviar", [0.3]), "2", columns=("match",))
+        assert made.entries["caviar", XQDA, "match"].mean is None
+
+    def test_files_have_short_names(self, tmp_path) -> None:
+        name = "mlr_viper[ratio_file=sha256:873978248302,split_file=sha256:a6e759ec75bd]"
+        store = fill(tmp_path, XQDA, name, [0.3])
+        made = table(store, "2", "mlr_viper[split_file=a6e759,ratio_file=873978]")
+        assert made.datasets == (name,)
+        text = render(made, "markdown", True)
+        assert "**mlr_viper[ratio_file=873978,split_file=a6e759]**" in text
+        assert "a6e759 is sha256:a6e759ec75bd" in text
+        assert name in render(made, "csv", True), "whoever goes on from there needs the whole name"
+
+    def test_files_of_like_beginning_stay_apart(self, tmp_path) -> None:
+        fill(tmp_path, XQDA, "mlr_viper[split_file=sha256:a6e759ec75bd]", [0.3])
+        store = fill(tmp_path, XQDA, "mlr_viper[split_file=sha256:a6e759fc75bd]", [0.3])
+        text = render(table(store, "2", "*split_file*"), "markdown", False)
+        assert "split_file=a6e759e]" in text
+        assert "split_file=a6e759f]" in text
+
+    def test_a_file_stands_for_its_content(self, tmp_path) -> None:
+        splits = PUBLISHED / "viper_splits.csv"
+        name = "mlr_viper[split_file=sha256:a6e759ec75bd]"
+        store = fill(tmp_path, XQDA, name, [0.3])
+        assert table(store, "2", f"mlr_viper[split_file={splits}]").datasets == (name,)
+
+
+class TestMarkedRows:
+    def test_own_results_are_marked(self, tmp_path) -> None:
+        fill(tmp_path / "measured", XQDA, "caviar", [0.3])
+        fill(tmp_path / "local", XQDA, "caviar", [0.9, 0.5])
+        results, _ = read_stores([tmp_path / "measured", tmp_path / "local"])
+        made = make_table(find_table("2"), results)
+        assert made.entries["caviar", XQDA, 1].values == pytest.approx((30, 50)), "of split 0 the measured one"
+        assert f"from your own results: {XQDA} on caviar: split 1" in made.notes
+
+    def test_transductive_methods_are_named(self, store, monkeypatch) -> None:
+        monkeypatch.setattr("bench.report.notes.transductive", lambda method: method == XQDA)
+        notes = [n for n in table(store, "2").notes if n.startswith("transductive")]
+        assert [n.endswith(f": {XQDA} on caviar") for n in notes] == [True]
+
+    def test_without_the_contract_never_bold(self, tmp_path) -> None:
+        fill(tmp_path, "bilinear+xqda", "caviar", [0.2] * 10, contract=True)
+        fill(tmp_path, "bilinear+nfst", "caviar", [0.3] * 10, contract=True)
+        store = fill(tmp_path, XQDA, "caviar", [1.0] * 10, contract=False)
+        made = table(store, "2")
+        text = render(made, "markdown", False)
+        assert "**30.0**" in text
+        assert "**100.0**" not in text
+        assert any("has not passed" in n and n.endswith(f"{XQDA} on caviar") for n in made.notes)
+
+
+def test_a_number_of_two_shots_is_no_measure_of_one(tmp_path) -> None:
+    """LOMO+XQDA's 63.2 on CUHK01 has two gallery images a person: it stands beside rows of as many."""
+    fill(tmp_path, "xqda", "cuhk01", [0.49] * 10)
+    store = fill(tmp_path, "xqda", "cuhk01[gallery_shots=2]", [0.63] * 10)
+    made = table(store, "full_resolution")
+    assert made.entries["cuhk01", "xqda", 1].published is None
+    assert made.entries["cuhk01[gallery_shots=2]", "xqda", 1].difference == pytest.approx(-0.21)
+    assert any("xqda on cuhk01: 63.21 with 2" in note for note in made.notes)
+
+
+def test_galleries_of_several_images_a_person_are_named(tmp_path) -> None:
+    store = fill(tmp_path, "xqda", "cuhk01[gallery_shots=2]", [0.63], draws=100)
+    expected = "cuhk01[gallery_shots=2]: mean over 100 random galleries of 2 images a person"
+    assert expected in table(store, "full_resolution").notes

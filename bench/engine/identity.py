@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,15 @@ class Cell:
     weights: tuple[str, ...] = ()
     depends: Depends = field(default_factory=dict, hash=False)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits: equal for two cells whose numbers must be equal, up to the machine's rounding."""
-        return short_hash({f.name: getattr(self, f.name) for f in fields(self)})
+        return short_hash(vars(self))
 
-    @cached_property
+    @property
     def row(self) -> str:
         """Likewise of all that the cells of a row share: only cells of one row are averaged."""
-        return short_hash({**{f.name: getattr(self, f.name) for f in fields(self)}, "split": None})
+        return short_hash({**vars(self), "split": None})
 
     def __str__(self) -> str:
         return f"{self.method} {self.dataset} split {self.split}"

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 from typing import Any
 
 import msgspec
@@ -88,7 +89,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError("sizes must be at least 1")
         if any(not math.isfinite(v) or v < 0 for v in self.cost.values()) or "total_seconds" not in self.cost:
             raise ValueError("cost must have total_seconds, and no negative or infinite value")
-        if not all(math.isfinite(rank) and rank >= 1 for rank in self.probe_ranks):
+        if not all(map(math.isfinite, self.probe_ranks)) or min(self.probe_ranks, default=1) < 1:
             raise ValueError("probe_ranks must be finite and at least 1")
 
 
@@ -133,7 +134,8 @@ def check_scores(cmc: tuple[float, ...], mean_ap: float) -> None:
     if not cmc:
         raise ValueError("the CMC is empty")
     slack = 1e-9  # of means over gallery draws
-    if not all(-slack <= value <= 1 + slack for value in (*cmc, mean_ap)):
+    values = (*cmc, mean_ap)
+    if not all(map(math.isfinite, values)) or min(values) < -slack or max(values) > 1 + slack:
         raise ValueError("CMC and mAP must lie in [0, 1]")
-    if any(b < a - slack for a, b in itertools.pairwise(cmc)):
+    if not all(map(operator.le, cmc, cmc[1:])) and any(b < a - slack for a, b in itertools.pairwise(cmc)):
         raise ValueError("the CMC falls")

@@ -8,8 +8,8 @@ import numpy as np
 PAPER_SPLITS = 10
 EXACT_UP_TO = 16
 SAMPLED_FLIPS = 99_999
-# Student's t, 97.5 %, of 1 to 19 degrees of freedom: a table of at most twenty splits needs no scipy, whose import takes
-# longer than all else that printing it does.
+# Student's t, 97.5 %, of 1 to 19 degrees of freedom: a table of at most twenty splits needs no scipy, whose import
+# takes longer than all else that printing it does.
 T_975 = (
     12.7062047362,
     4.30265272975,
@@ -72,10 +72,15 @@ def paired(differences: Sequence[float], seed: int = 0) -> Paired:
 
     p is the share of sign patterns whose mean is at least as far from 0 as the one observed.
     """
-    from scipy.stats import permutation_test
-
     d = np.asarray(differences, float)
     exact = len(d) <= EXACT_UP_TO
+    p = 1.0 if len(d) < 2 else sign_flip(d, 2**EXACT_UP_TO if exact else SAMPLED_FLIPS, seed)
+    return Paired(float(d.mean()), *confidence_interval(d.tolist()), p, len(d), exact)
+
+
+def sign_flip(d: np.ndarray, flips: int, seed: int) -> float:
+    """Two-sided p of the mean; exact where the number of flips is at least that of all sign patterns."""
+    from scipy.stats import permutation_test  # longer to import than all else that reading results does
 
     def mean(sample: np.ndarray, axis: int = -1) -> np.ndarray:
         # A flip that gives the observed mean again must count although its sum may round differently.
@@ -86,10 +91,10 @@ def paired(differences: Sequence[float], seed: int = 0) -> Paired:
         mean,
         permutation_type="samples",
         vectorized=True,
-        n_resamples=2**EXACT_UP_TO if exact else SAMPLED_FLIPS,
+        n_resamples=flips,
         random_state=np.random.default_rng(seed),
     )
-    return Paired(float(d.mean()), *confidence_interval(d.tolist()), float(test.pvalue), len(d), exact)
+    return float(test.pvalue)
 
 
 def tolerance(measured: Sequence[float], published: float, test_people: int) -> float:

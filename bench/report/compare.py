@@ -81,7 +81,7 @@ def compare(
     first, second = max(alike, key=preference)
     splits = sorted(set(first.splits) & set(second.splits))
     notes = [f"{m} is stale: {'; '.join(g.stale)}" for m, g in ((a, first), (b, second)) if g.stale]
-    notes += [f"{m}: your own results" for m, g in ((a, first), (b, second)) if g.local]
+    notes += [f"{m}: your own results" for m, g in ((a, first), (b, second)) if g.own]
     return Comparison(
         a, b, dataset, seed, first.cell.profile, second.cell.profile, splits,
         [at_rank(first, second, splits, rank) for rank in COMPARED_RANKS], notes,

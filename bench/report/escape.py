@@ -1,10 +1,7 @@
 """Text from files, made harmless for where it is printed: a terminal, Markdown, a spreadsheet, LaTeX."""
 
 import re
-import unicodedata
 
-# Control and format characters (terminal escapes, changes of writing direction), surrogates, and separators of lines.
-HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 MARKDOWN = str.maketrans(
     {"\\": r"\\", "|": r"\|", "`": r"\`", "*": r"\*", "~": r"\~", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
 )
@@ -34,7 +31,7 @@ LATEX = str.maketrans(
 
 def for_terminal(text: str) -> str:
     """One line in which whatever is not visible stands as an escape: ``\\x1b``, ``\\n``, ``\\u202e``."""
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in HIDDEN else c for c in str(text))
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def for_markdown(text: str) -> str:
@@ -47,7 +44,8 @@ def for_markdown(text: str) -> str:
 def for_csv(text: str) -> str:
     """Text that no spreadsheet takes for a formula: what begins like one gets an apostrophe before it."""
     harmless = for_terminal(text)
-    return f"'{harmless}" if text[:1] in "\t\r" or harmless.lstrip()[:1] in tuple("=+-@") else harmless
+    formula = text.startswith(("\t", "\r")) or harmless.lstrip().startswith(("=", "+", "-", "@"))
+    return f"'{harmless}" if formula else harmless
 
 
 def for_latex(text: str) -> str:

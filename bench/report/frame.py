@@ -1,5 +1,6 @@
 """Results as pandas frames, for whoever goes on from here."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,6 @@ from bench.report.published import published
 if TYPE_CHECKING:
     import pandas as pd
 
-STORES = ("measured", "local")
-"""Folders of ``results`` that are read together, first what this repository stands behind."""
 FRAME_COLUMNS = {
     "method": str,
     "dataset": str,
@@ -58,7 +57,8 @@ def results(
     seed, profile
         Cells of this seed, or training schedule, only.
     stores
-        Folders of results; ``results/measured`` and ``results/local`` where none is given.
+        Folders of results; where none is given those that come with bench, and the user's own (``BENCH_RESULTS``, or
+        ``results/local``).
 
     Returns
     -------
@@ -106,7 +106,7 @@ def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
         "+".join(cell.weights),
         bool(stale(result)),
         result.origin,
-        bool(getattr(record, "contract", True)),
+        record.contract,
     )
     return [
         (cell.method, cell.dataset, cell.split, rank, 100 * record.cmc[min(rank, len(record.cmc)) - 1], *shared)
@@ -117,7 +117,8 @@ def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
 def store_folders(stores: Iterable[str | Path] | None = None) -> list[Path]:
     """The folders to read; UsageError for a named one that is not there."""
     if stores is None:
-        return [ROOT / "results" / name for name in STORES]
+        own = os.environ.get("BENCH_RESULTS") or ROOT / "results" / "local"
+        return [ROOT / "results" / "measured", Path(own)]
     folders = [Path(store).expanduser() for store in stores]
     for folder in folders:
         if not folder.is_dir():

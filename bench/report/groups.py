@@ -1,6 +1,7 @@
 """Stored cells by row: which of them may be averaged, which of them a row of a table takes."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -15,8 +16,8 @@ from bench.errors import UsageError
 from bench.plugin.grammar import MethodOptions, canonical, parse_anchors, split_text
 from bench.plugin.registry import registry
 
-LOCAL = "local"
-"""Name of the store that holds a user's own results."""
+MEASURED = "measured"
+"""Name of the store that comes with bench; cells of others that are read together with it are the user's own."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class Group:
     """Finished cells that differ in nothing but their split.
 
     results, scores: by split, in order; the scores are those of one anchor subset, which may be a part of the cell's.
+    own: splits that the user has computed, where others come with bench.
     """
 
     results: dict[int, Result]
     scores: dict[int, Scores]
+    own: tuple[int, ...] = ()
 
     @property
     def splits(self) -> tuple[int, ...]:
@@ -52,14 +55,9 @@ class Group:
         return json.dumps([cell.data, cell.seed, own, cell.depends.get("protocol")], sort_keys=True, default=str)
 
     @property
-    def local(self) -> bool:
-        """Whether a cell of them is a user's own."""
-        return any(result.origin == LOCAL for result in self.results.values())
-
-    @property
     def in_contract(self) -> bool:
         """Whether every cell's method had passed the contract when it was computed."""
-        return all(getattr(record, "contract", True) for record in self.records)
+        return all(record.contract for record in self.records)
 
     @property
     def records(self) -> list[Record]:
@@ -84,6 +82,7 @@ class Groups:
 
     def __init__(self, results: Iterable[Result]) -> None:
         self.results = [result for result in results if not result.failed]
+        self._users = users_stores(self.results)
         self._by_base: dict[tuple[str, int, str], list[Result]] = {}
         for result in self.results:
             key = (result.cell.dataset, result.cell.seed, base_and_subset(result.cell.method)[0])
@@ -120,8 +119,15 @@ class Groups:
         groups = []
         for pairs in rows.values():
             pairs.sort(key=lambda pair: pair[0].cell.split)
-            groups.append(Group({r.cell.split: r for r, _ in pairs}, {r.cell.split: s for r, s in pairs}))
+            own = tuple(r.cell.split for r, _ in pairs if r.origin in self._users)
+            groups.append(Group({r.cell.split: r for r, _ in pairs}, {r.cell.split: s for r, s in pairs}, own))
         return sorted(groups, key=lambda group: group.order, reverse=True)
+
+
+def users_stores(results: Iterable[Result]) -> set[str]:
+    """The names of the stores that are the user's own; none where all cells are of one kind."""
+    origins = {result.origin for result in results}
+    return origins - {MEASURED} if MEASURED in origins else set()
 
 
 @cache
@@ -142,9 +148,10 @@ def as_value(text: str) -> bool | float | str:
     if text == "true":
         return True
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return text
+    return value if math.isfinite(value) else text
 
 
 def subset_scores(result: Result, subset: str) -> Scores | None:

@@ -58,7 +58,7 @@ def matching(pattern: str, names: Sequence[str]) -> list[str]:
     """The names that one pattern stands for; a name that is there stands for itself alone."""
     wanted = {pattern, normal(pattern)}
     short = Aliases(names)
-    exact = [name for name in names if {name, short(name), normal(name)} & wanted]
+    exact = [name for name in names if {name, short(name), normal(name), normal(short(name))} & wanted]
     # Brackets hold options here, not the letters of a glob.
     glob = re.sub(r"([\[\]])", r"[\1]", pattern)
     return exact or [name for name in names if fnmatch.fnmatchcase(name, glob)]

@@ -7,17 +7,18 @@ from bench.plugin.grammar import split_text
 from bench.plugin.registry import registry
 from bench.protocol.statistics import PAPER_SPLITS
 from bench.report.content import Entry, Table
-from bench.report.groups import LOCAL, Group, differences, transductive
+from bench.report.groups import Group, differences, transductive
 from bench.report.published import known_gaps, published
 
 Row = tuple[str, str]
 """Data set and method."""
 
 
-def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Iterator[str]:
+def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missing: Sequence[str]) -> Iterator[str]:
     """The notes below a table.
 
     left_out: of rows with more than one group of cells the method, the group that is shown and one that is not.
+    missing: data sets that are not shown since none of their rows has a cell.
     """
     entries = [e for (_, _, column), e in table.entries.items() if column == table.kind.ranks[0]]
     rows = {(e.dataset, e.method): e.group for e in entries if e.group}
@@ -25,6 +26,8 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Ite
     used = list(cells.values())
     if any(not e.values for e in table.entries.values()):
         yield "--: no finished cell"
+    if missing:
+        yield f"no finished cell, left out: {', '.join(missing)}"
     yield from against_published(table)
     few = [(*row, len(g.splits)) for row, g in rows.items() if len(g.splits) < PAPER_SPLITS]
     if few:
@@ -44,16 +47,15 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]]) -> Ite
     if left_out:
         first = table.kind.ranks[0]
         yield f"finished too, not mixed in: {'; '.join(describe(m, a, b, first) for m, a, b in left_out)}"
-    local = [(*row, splits) for row, g in rows.items() if (splits := local_splits(g))]
-    if local:
-        yield f"from your own results (results/{LOCAL}), splits: {by_value(local)}"
+    own = [(*row, plural("split", group.own)) for row, group in rows.items() if group.own]
+    if own:
+        yield f"from your own results: {by_value(own)}"
     yield from about_protocol(used)
     yield from plugin_notes(used)
     stale = [(*row, "; ".join(group.stale)) for row, group in rows.items() if group.stale]
     if stale:
-        count = sum(len(rows[d, m].splits) for d, m, _ in stale)
-        total = sum(len(group.splits) for group in rows.values())
-        yield f"{count} of {total} cells are stale, bench run --force computes them again: {by_value(stale)}"
+        count = len({r.path for d, m, _ in stale for r in rows[d, m].results.values()})
+        yield f"{count} of {len(used)} cells are stale, bench run --force computes them again: {by_value(stale)}"
     if table.aliases.legend:
         yield table.aliases.legend
 
@@ -100,10 +102,6 @@ def describe(method: str, shown: Group, other: Group, rank: int) -> str:
     return f"{what}, {count}, {other.mean(rank):.1f} at rank {rank}"
 
 
-def local_splits(group: Group) -> str:
-    return ranges([split for split, result in group.results.items() if result.origin == LOCAL])
-
-
 def about_protocol(used: Sequence[Result]) -> Iterator[str]:
     identity = sorted({r.cell.method for r in used if r.finished.fusion == "identity"})
     if identity:
@@ -112,8 +110,10 @@ def about_protocol(used: Sequence[Result]) -> Iterator[str]:
             " ratio, so the three anchor models coincide"
         )
     for dataset, draws in sorted({(r.cell.dataset, r.finished.sizes.gallery_draws) for r in used}):
+        shots = split_text(dataset)[1].get("gallery_shots", "1")
+        several = "single-shot galleries" if shots == "1" else f"galleries of {shots} images a person"
         if draws > 1:
-            yield f"{dataset}: mean over {draws} random single-shot galleries"
+            yield f"{dataset}: mean over {draws} random {several}"
 
 
 def plugin_notes(used: Sequence[Result]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bench.engine.freshness import stale
 from bench.engine.store import Result
 from bench.report.escape import for_terminal
-from bench.report.groups import LOCAL
+from bench.report.groups import users_stores
 from bench.report.notes import ranges
 
 
@@ -14,8 +14,8 @@ from bench.report.notes import ranges
 class Row:
     """Cells that differ in nothing but their split.
 
-    stale: what has changed since, empty for current cells.  local: splits of the user's own store.  failed: split ->
-    error.
+    stale: what has changed since, empty for current cells.  own: splits that the user has computed, where others come
+    with bench.  failed: split -> error.
     """
 
     dataset: str
@@ -27,7 +27,7 @@ class Row:
     weights: tuple[str, ...]
     finished: list[int] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
-    local: list[int] = field(default_factory=list)
+    own: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -37,6 +37,7 @@ class Row:
 
 def summarise(results: Sequence[Result]) -> list[Row]:
     """A row for all cells that may be averaged, in order of data set, method, seed and profile."""
+    users = users_stores(results)
     rows: dict[str, Row] = {}
     for result in results:
         cell = result.cell
@@ -50,8 +51,8 @@ def summarise(results: Sequence[Result]) -> list[Row]:
             row.failed[cell.split] = result.failure.error
         else:
             row.finished.append(cell.split)
-            if result.origin == LOCAL:
-                row.local.append(cell.split)
+            if result.origin in users:
+                row.own.append(cell.split)
     for row in rows.values():
         row.finished.sort()
     return sorted(rows.values(), key=lambda row: (row.dataset, row.method, row.seed, row.profile, bool(row.stale)))
@@ -71,8 +72,8 @@ def as_text(rows: Sequence[Row]) -> str:
         words = [f"splits {ranges(row.finished) or 'none'}"]
         if row.failed:
             words.append(f"failed {ranges(row.failed)}")
-        if row.local:
-            words.append(f"your own {ranges(row.local)}")
+        if row.own:
+            words.append(f"your own {ranges(row.own)}")
         if len(data[row.place]) > 1:
             words.append(f"data {row.data[:6]}")
         if len(weights[row.place]) > 1:

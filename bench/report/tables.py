@@ -10,7 +10,7 @@ from functools import cache
 from bench.engine.store import Result
 from bench.errors import UsageError
 from bench.plugin.grammar import split_text
-from bench.plugin.registry import registry
+from bench.plugin.registry import registry, unknown
 from bench.report.content import COSTS, EXTRAS, Entry, Table
 from bench.report.groups import Group, Groups, base_and_subset
 from bench.report.names import Aliases, matching, select
@@ -52,11 +52,15 @@ def make_table(
     groups = Groups(results)
     reference = {(p.dataset, p.method, p.rank): p for p in published() if p.table == kind.name}
     shown = {d: rows_of(kind, groups, d, seed, methods) for d in chosen_datasets(kind, groups, patterns, seed)}
+    missing: list[str] = []
     if not patterns:
         measured = {d: rows for d, rows in shown.items() if any(groups.find(d, m, seed, profile) for m in rows)}
+        missing = [d for d in shown if measured and d not in measured]
         shown = measured or {d: rows for d, rows in shown.items() if d in printed_datasets(kind)}
-    if methods and not any(shown.values()):
-        raise UsageError(f"table {kind.name} has no row for {', '.join(methods)}")
+    for pattern in methods:
+        if not any(rows_of(kind, groups, dataset, seed, [pattern]) for dataset in shown):
+            known = {m: None for dataset in shown for m in (*printed_methods(kind), *groups.methods(dataset, seed))}
+            raise unknown(f"row of table {kind.name}", pattern, list(known))
     entries: dict[tuple[str, str, int | str], Entry] = {}
     left_out: list[tuple[str, Group, Group]] = []
     for dataset, rows in shown.items():
@@ -70,7 +74,7 @@ def make_table(
                 entries[dataset, method, extra] = make_entry(dataset, method, extra, found, None)
     aliases = Aliases([*shown, *(m for rows in shown.values() for m in rows)])
     table = Table(kind, tuple(shown), shown, entries, tuple(columns), aliases)
-    return replace(table, notes=tuple(footnotes(table, left_out)))
+    return replace(table, notes=tuple(footnotes(table, left_out, missing)))
 
 
 def make_entry(
