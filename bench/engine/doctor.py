@@ -19,7 +19,6 @@ from bench.engine.folders import folder_of
 from bench.engine.provenance import git_commit, libraries, machine
 from bench.engine.store import Store
 from bench.errors import BenchError, DataError, counted, listing
-from bench.learning.weights import READERS, sha256, weights_folder
 from bench.plugin.base import Photo
 from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, dataset_spec
@@ -165,6 +164,8 @@ def label_of(photo: Photo) -> str:
 
 def examine_weights(given: Path | None) -> dict[str, Any]:
     """The weights files below the folder, each with its SHA-256 and size."""
+    from bench.learning.weights import READERS, sha256, weights_folder
+
     try:
         folder = weights_folder(given)
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READERS and p.is_file()) if folder else []
