@@ -20,6 +20,8 @@ from bench.learning.training import Compute, Schedule
 from bench.learning.weights import load_weights, read_weights
 from bench.plugin.base import SigmaRule
 
+PART = ("dgd", 1)
+
 INPUT = (144, 56)  # height and width in pixels, the centre (in training: a crop) of RESIZED
 RESIZED = (160, 72)
 FEATURES = 256

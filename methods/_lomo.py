@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator
 
 from bench.errors import BenchError, UsageError
 
+PART = ("lomo", 1)
+
 SCALES = 3
 BLOCK = 10  # pixels
 STEP = 5  # pixels; half a block, so that a block is two by two cells of STEP x STEP pixels

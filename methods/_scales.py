@@ -8,6 +8,8 @@ from sklearn.base import BaseEstimator
 from bench.protocol.images import Extractor
 from bench.protocol.resize import resize_all, scaled_length
 
+PART = ("scales", 1)
+
 
 class AtScale(BaseEstimator):
     """A descriptor of every image shrunk by a ratio, as the low-resolution simulation shrinks.

@@ -15,6 +15,8 @@ from torch.nn.functional import relu
 from bench.errors import DataError
 from bench.learning.weights import load_weights, read_weights
 
+PART = ("srcnn", 1)
+
 FILTERS = (1, 64, 32, 1)
 KERNELS = (9, 5, 5)  # pixels
 SRCNN_FILES = ("x2.mat", "x3.mat", "x4.mat")  # of the ratios 1/2, 1/3 and 1/4

@@ -84,6 +84,8 @@ class Person(Method):
     """
 
     name = "dgd"
+    version = 1
+    uses = ("dgd", "training")
     input_size = (160, 72)
     ratio_dependent = True
     profiles = True

@@ -9,11 +9,11 @@ from scipy.linalg import block_diag, cholesky, eigh, solve_triangular
 
 from bench.errors import BenchError
 from bench.plugin.base import Method, Train
+from methods._distances import euclidean
 from methods._gram import principal_coordinates
 from methods._lomo import LOMO
 from methods._scales import AtScale
 from methods._selection import best_of
-from methods.nfst import euclidean
 
 if TYPE_CHECKING:
     from bench.protocol.images import Extractor, Images
@@ -39,6 +39,8 @@ class JUDEA(Method):
     """
 
     name = "judea"
+    version = 1
+    uses = ("distances", "gram", "lomo", "scales", "selection")
     scales = "own"
     anchored = False
     note = "re-derived: there is no public code; methods/judea.md says which parts are ours"

@@ -3,8 +3,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bench.plugin.base import Method, Train
+from methods._distances import euclidean
 from methods._lomo import LOMO
-from methods.nfst import euclidean
 
 if TYPE_CHECKING:
     from bench.protocol.images import Images
@@ -17,6 +17,8 @@ class L2(Method):
     """
 
     name = "l2"
+    version = 1
+    uses = ("distances", "lomo")
 
     def __init__(self, retinex: Literal["msrcp", "none"] = "msrcp"):
         self.retinex = retinex

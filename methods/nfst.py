@@ -5,6 +5,7 @@ from scipy.linalg import eigh, lapack, solve_triangular
 
 from bench.errors import BenchError
 from bench.plugin.base import Method, Train
+from methods._distances import euclidean
 from methods._lomo import LOMO
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ class NFST(Method):
     """
 
     name = "nfst"
+    version = 1
+    uses = ("distances", "lomo")
 
     def __init__(self, retinex: Literal["msrcp", "none"] = "msrcp"):
         self.retinex = retinex
@@ -103,12 +106,6 @@ def rbf(gram: np.ndarray, sqnorm_a: np.ndarray, sqnorm_b: np.ndarray, mu: float)
     exponent -= sqnorm_b / 2
     exponent /= mu**2
     return np.exp(np.minimum(exponent, 0, out=exponent), out=exponent)
-
-
-def euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean distances of all pairs of rows, a (n, r) and b (m, r) -> float64 (n, m)."""
-    square = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
-    return np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
 def _least_eigenvalue(factor: np.ndarray, kernel: np.ndarray) -> float:

@@ -41,6 +41,8 @@ class SDF(Method):
     """
 
     name = "sdf"
+    version = 1
+    uses = ("gram", "lomo", "scales", "selection")
     scales = "own"
     anchored = False
     note = "re-derived: there is no public code; methods/sdf.md says which parts are ours"

@@ -94,6 +94,8 @@ class SING(Method):
     """
 
     name = "sing"
+    version = 1
+    uses = ("dgd", "srcnn", "training")
     input_size = (160, 72)
     scales = "own"
     ratio_dependent = True

@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -78,6 +77,8 @@ class SLD2L(Method):
     """
 
     name = "sld2l"
+    version = 1
+    uses = ("gram", "lomo", "scales", "selection")
     scales = "own"
     anchored = False
     note = "re-derived: there is no public code; methods/sld2l.md says which parts are ours"
@@ -171,14 +172,7 @@ def spread(images: "Images", count: int) -> "Images":
         return images
     order = np.argsort(images.identity, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
-    sizes = np.cumsum([0, *(len(rows) for _, rows in images.parts)])
-    parts = tuple(
-        (source, rows[chosen[(chosen >= start) & (chosen < start + len(rows))] - start])
-        for (source, rows), start in zip(images.parts, sizes[:-1], strict=True)
-    )
-    kept = np.concatenate([chosen[(chosen >= a) & (chosen < b)] for a, b in pairwise(sizes)])
-    native = [images.native[i] for i in kept]
-    return type(images)(parts, images.identity[kept], images.camera[kept], images.area[kept], native)
+    return images.select(chosen)
 
 
 def fit_clusters(

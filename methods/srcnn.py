@@ -39,6 +39,8 @@ class SuperResolution(FrontEnd):
     """
 
     name = "srcnn"
+    version = 1
+    uses = ("srcnn", "training")
     ratio_dependent = True
     learns = True
     profiles = True

@@ -22,6 +22,8 @@ class XQDA(Method):
     """
 
     name = "xqda"
+    version = 1
+    uses = ("lomo",)
 
     def __init__(
         self,
