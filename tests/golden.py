@@ -49,7 +49,7 @@ def entries() -> Iterator[Entry]:
         allowed = TRAINED if part in golden_parts.TRAINED else CLOSED_FORM
         yield Entry(f"part {part}", {part: version}, f'PART = ("{part}", {version})', allowed, compute)
     for plugin in sorted(registry().plugins, key=lambda p: (p.kind, p.name)):
-        own = int(str(plugin.attributes.get("version", 0)))
+        own = int(str(plugin.attributes.get("version", 1)))
         versions = {plugin.name: own, **{part: parts()[part] for part in uses(plugin)}}
         where = f"`version` of {plugin.class_name} in {plugin.module.replace('.', '/')}.py"
         allowed = TRAINED if plugin.attributes.get("profiles") else ITERATED.get(plugin.name, CLOSED_FORM)
@@ -89,7 +89,7 @@ def fault(entry: Entry, values: Values, stored: dict[str, Any] | None) -> str | 
         return f"{entry.name}: a version went down ({', '.join(lower)}); versions only rise"
     moved = difference(values, stored["values"])
     raised = entry.versions != before
-    if moved > entry.tolerance and not raised:
+    if not moved <= entry.tolerance and not raised:
         return (
             f"{entry.name}: its numbers moved (by {moved:.2g}, {entry.tolerance:g} allowed) and its version did not;"
             f" if they are meant to, raise {entry.where} and run `python -m tests.golden`, else undo the change"

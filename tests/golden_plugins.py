@@ -24,7 +24,7 @@ SEED = 5
 
 
 def method(plugin: Plugin) -> list[float]:
-    """Distances by default and with every other choice of each option; of a network's full schedules the first batch."""
+    """Distances by default and with every other choice of each option; a network's longer schedules up to a batch."""
     kind = plugin.load()
     found: list[float] = []
     for options in choices(kind):
@@ -75,7 +75,7 @@ def choices(kind: type) -> Iterator[dict[str, Any]]:
     base = {"precision": "float32"} if "precision" in options else {}
     yield base
     base |= {"steps": 1, "batch": 2} if {"steps", "batch"} <= set(options) else {}
-    for name, (annotation, default) in options.items():
+    for name, (annotation, default) in sorted(options.items(), key=lambda item: item[0]):
         if name in base:
             continue
         values = (not default,) if isinstance(default, bool) else literals(annotation)
