@@ -1,5 +1,6 @@
 """Plug-ins found by reading files, never by importing them."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from textwrap import dedent
 import pytest
 
 from bench.errors import UsageError
-from bench.plugin.registry import ROOT, Registry, registry
+from bench.plugin.registry import ROOT, Registry, add_folder, registry
+from bench.plugin.spec import method_spec
 
 PIXELS = (
     "from bench.plugin.base import Method\n\n"
@@ -91,7 +93,7 @@ def test_one_name_in_two_files(tmp_path) -> None:
         tmp_path, methods__first=PIXELS, methods__second=PIXELS, datasets__third=PIXELS.replace("Method", "Dataset")
     )
     assert found.problems == (
-        "methods.first and methods.second both define the method 'pixels'; the second is ignored",
+        "methods/first.py and methods/second.py both define the method 'pixels'; the second is ignored",
     )
     assert found.get("method", "pixels").module == "methods.first"
     assert found.get("dataset", "pixels").module == "datasets.third", "another kind may have the name too"
@@ -142,6 +144,45 @@ def test_what_is_inherited(tmp_path) -> None:
     assert found.get("dataset", "full").attributes["low_resolution"] is None
 
 
+def test_parameters_of_dataclasses(tmp_path) -> None:
+    found = tree(
+        tmp_path,
+        methods___shared="""
+            from dataclasses import dataclass
+            from bench import Method
+
+            @dataclass(kw_only=True, eq=False, repr=False)
+            class Shared(Method):
+                steps: int | None = None
+                rate: float = 0.1
+            """,
+        methods__learner="""
+            import dataclasses
+            from typing import ClassVar
+            from ._shared import Shared
+
+            @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
+            class Learner(Shared):
+                name = "learner"
+                alpha: float = dataclasses.field(default=2.0)
+                rate: float = 0.5
+                table: ClassVar[dict] = {"a": 1}
+            """,
+        methods__plain="""
+            from .learner import Learner
+
+            class Plain(Learner):
+                name = "plain"
+                profiles: bool = True
+            """,
+    )
+    for name in ("learner", "plain"):
+        plugin = found.get("method", name)
+        assert plugin.defaults == {"steps": None, "rate": 0.5, "alpha": 2.0}
+        assert plugin.parameters == "steps=None, rate=0.5, alpha=2.0"
+    assert found.get("method", "plain").attributes == {"name": "plain", "table": {"a": 1}, "profiles": True}
+
+
 def test_underscore_files_hold_no_plugins(tmp_path) -> None:
     assert tree(tmp_path, methods___draft=PIXELS, methods____init__=PIXELS).plugins == ()
 
@@ -154,7 +195,9 @@ def test_an_unknown_name_says_what_there_is(tmp_path) -> None:
         found.get("dataset", "pixels")
 
 
-@pytest.mark.parametrize("source", ["import not_a_library", "raise RuntimeError('no')", "1 / 0", "del Pixels"])
+@pytest.mark.parametrize(
+    "source", ["import not_a_library", "raise RuntimeError('no')", "1 / 0", "del Pixels", "raise SystemExit(0)"]
+)
 def test_a_plugin_that_cannot_be_imported(tmp_path, monkeypatch, source) -> None:
     folder = tmp_path / "methods"
     plugin = tree(tmp_path, methods__pixels=f"{PIXELS}\n{source}\n").get("method", "pixels")
@@ -204,3 +247,53 @@ except SystemExit:
 print("\\nimported:", *[m for m in {(*libraries, "datasets", "methods")} if m in sys.modules])
 """
         assert python(code).splitlines()[-1] == "imported:"
+
+
+class TestOutsideTheTree:
+    """Plug-ins of a folder that is named."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch) -> Path:
+        monkeypatch.setenv("BENCH_PLUGINS", "")
+        (tmp_path / "mine" / "methods").mkdir(parents=True)
+        (tmp_path / "mine" / "methods" / "_size.py").write_text("SIZE = (16, 8)\n")
+        (tmp_path / "mine" / "methods" / "pixels.py").write_text("from ._size import SIZE\n" + PIXELS)
+        (tmp_path / "mine" / "sharpen.py").write_text(
+            "import bench\nclass Sharpen(bench.FrontEnd):\n    name = 'sharpen'\n"
+        )
+        return tmp_path / "mine"
+
+    def test_files_and_subfolders(self, folder) -> None:
+        add_folder(folder)
+        found = registry()
+        assert {"pixels", "xqda"} <= set(found.names("method"))
+        assert "sharpen" in found.names("frontend")
+        kind = found.get("method", "pixels").load()
+        assert kind.name == "pixels"
+        assert sys.modules[kind.__module__].SIZE == (16, 8)
+
+    def test_a_spec_reaches_other_processes(self, folder) -> None:
+        add_folder(folder)
+        sent = pickle.dumps(method_spec("sharpen+pixels"))
+        code = f"import pickle; spec = pickle.loads({sent!r}); print(spec.build().name, spec.build_frontend().name)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["pixels", "sharpen"]
+
+    def test_a_name_that_is_taken_is_refused_and_both_files_are_named(self, folder) -> None:
+        (folder / "other.py").write_text(PIXELS.replace("'pixels'", "'xqda'"))
+        with pytest.raises(UsageError, match=r"methods/xqda\.py and .*/mine/other\.py both define the method 'xqda'"):
+            add_folder(folder)
+        assert "pixels" not in registry().names("method")
+
+    def test_no_plugin(self, tmp_path) -> None:
+        with pytest.raises(UsageError, match="holds no plug-in"):
+            add_folder(tmp_path)
+        with pytest.raises(UsageError, match="is not a folder"):
+            add_folder(tmp_path / "none")
+
+    def test_an_installed_package(self, folder, monkeypatch) -> None:
+        monkeypatch.syspath_prepend(folder.parent)
+        monkeypatch.setattr("bench.plugin.registry.installed", lambda: (("mine", "mine"), ("gone", "gone.below")))
+        found = registry()
+        assert found.get("method", "pixels").folder == folder
+        assert any("entry point gone" in problem for problem in found.problems)
