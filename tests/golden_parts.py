@@ -178,7 +178,7 @@ def dgd() -> list[float]:
 
     images = np.stack([picture(k, 0, (160, 72)) for k in range(2)])
     with seeded(0):
-        network = _network(_dgd)(5)
+        network = _dgd.DGDNetwork(5)
     network.eval()
     features = _dgd.extract(network, images, Compute())
     with torch.no_grad():
@@ -204,10 +204,6 @@ def srcnn() -> list[float]:
         with torch.no_grad():
             found += project(network.enhance(rgb).numpy())
     return [*found, *project(_srcnn.rgb_to_ycbcr(rgb).numpy()), float(_srcnn.squared_error(rgb, rgb**2))]
-
-
-def _network(module):
-    return getattr(module, "DGDNetwork", None) or module.DGD
 
 
 PARTS = {

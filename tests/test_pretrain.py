@@ -12,7 +12,7 @@ from bench.learning import pretrain
 from bench.learning.training import one_cycle
 from bench.learning.weights import describe, find_weights, read_weights
 from bench.plugin.base import Pretraining
-from methods._dgd import DGD
+from methods._dgd import DGDNetwork
 from methods._srcnn import SRCNN
 from methods.srcnn import SuperResolution
 
@@ -41,7 +41,7 @@ def test_dgd_from_a_data_set(bench, tmp_path) -> None:
     assert weights["fc8.weight"].shape[0] == 8
     assert {k.removesuffix("_bn.num_batches_tracked") for k in weights} >= {"conv1", "fc7"}
     assert f"trained on {SMALL}, training part" in describe(path)
-    network = DGD(8, 1 / 8)
+    network = DGDNetwork(8, 1 / 8)
     network.load_state_dict(weights)
 
 

@@ -116,7 +116,7 @@ def add_folder(path: Path) -> None:
     folder = path.expanduser().absolute()
     if not folder.is_dir():
         raise UsageError(
-            f"--plugins {path} is not a folder; name one that holds methods/ or datasets/, or plug-in files"
+            f"--plugins {path} is not a folder; name one that holds plug-in files, methods/ or datasets/"
         )
     known, problems = folders()
     if folder in known:
