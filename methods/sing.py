@@ -86,9 +86,9 @@ class SING(FineTuned):
     no_synthetic_lr: drop the synthetic stream and with it L_sr (Table 3).
     author: sr_range 255, sr_reduction half, sr_scale 1 and SR rates of 1e-8 and 1e-9 times `lr`, whatever else is given
     for these: then re-id hardly moves the SR network.
-    The others are those of `FineTuned`.  By default of the profile steps, batch, accumulate are: smoke 4, 6, 1; quick 50,
-    10, 1; paper 1,000, 20, 2; and lr is 0.01, falling as (1 - t / steps)^0.5.  SR layers have no weight decay.  The
-    author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
+    The others are those of `FineTuned`.  By default of the profile steps, batch, accumulate are: smoke 4, 6, 1; quick
+    50, 10, 1; paper 1,000, 20, 2; and lr is 0.01, falling as (1 - t / steps)^0.5.  SR layers have no weight decay.
+    The author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
     The smoke profile trains networks of an eighth of the width from scratch.
     """
 
