@@ -286,7 +286,7 @@ def make_settings(options: argparse.Namespace) -> "Settings":
     from bench.engine import run as runner
     from bench.engine.cache import Cache, cache_folder
     from bench.engine.store import Store
-    from bench.learning.weights import weights_folder
+    from bench.plugin.weights_files import weights_folder
 
     return runner.Settings(
         store=Store(options.results),

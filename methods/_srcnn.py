@@ -151,8 +151,8 @@ def _from_release(stored: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]
         "conv3": stored["weights_conv3"].reshape(1, 32, 5, 5),
     }
     # Reshaped row by row what was stored column by column: rows and columns of each kernel are exchanged.
-    weights = {f"{name}.weight": kernel.transpose(2, 3).float() for name, kernel in kernels.items()}
-    return weights | {f"{name}.bias": stored[f"biases_{name}"].reshape(-1).float() for name in kernels}
+    weights = {f"{name}.weight": kernel.transpose(2, 3) for name, kernel in kernels.items()}
+    return weights | {f"{name}.bias": stored[f"biases_{name}"].reshape(-1) for name in kernels}
 
 
 def load_srcnn(model: SRCNN, path: Path) -> None:

@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from bench.errors import DataError, UsageError
 from bench.learning.training import Compute, Curves, as_line, one_cycle, parameter_groups, poly, seeded, train
-from bench.learning.weights import describe, sha256
 from bench.plugin.base import Pretraining, Train
+from bench.plugin.weights_files import describe, sha256
 from bench.protocol.resize import resize_all
 from methods._dgd import (
     CHECKPOINT_EVERY,

@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from bench.errors import BenchError, DataError
 from bench.learning.training import Curves, parameter_groups, poly, seeded, train
-from bench.learning.weights import describe
 from bench.plugin.base import Train
+from bench.plugin.weights_files import describe
 from methods._dgd import (
     CHECKPOINT_EVERY,
     DGD_FILE,

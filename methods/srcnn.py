@@ -10,8 +10,8 @@ from annotated_types import Ge, Gt
 
 from bench.errors import DataError
 from bench.learning.training import Compute, Curves, as_line, constant, seeded, train
-from bench.learning.weights import describe, find_weights
 from bench.plugin.base import FrontEnd, Pretraining, Size, Upscaling
+from bench.plugin.weights_files import describe, find_weights
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.resize import resize_all, shrink
 from methods._srcnn import BORDER, SRCNN, SRCNN_FILES, load_srcnn, rgb_to_ycbcr, squared_error

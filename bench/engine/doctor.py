@@ -21,10 +21,10 @@ from bench.engine.provenance import environment
 from bench.engine.run import resolve_device
 from bench.engine.store import Store
 from bench.errors import BenchError, DataError, listing
-from bench.learning.weights import READERS, sha256, weights_folder
 from bench.plugin.base import Dataset, Photo
 from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, dataset_spec
+from bench.plugin.weights_files import SUFFIXES, sha256, weights_folder
 
 COUNTED = {"images": "images", "identities": "people", "cameras": "cameras"}
 
@@ -180,7 +180,7 @@ def examine_weights(given: Path | None) -> dict[str, Any]:
     """The weights files below the folder, each with its SHA-256 and size."""
     try:
         folder = weights_folder(given)
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READERS and p.is_file()) if folder else []
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()) if folder else []
         return {
             "folder": str(folder) if folder else None,
             "files": [

@@ -30,11 +30,11 @@ from bench.engine.data import Data, load, one_line
 from bench.engine.provenance import code_hash, environment, peak_memory, reset_peak_memory
 from bench.engine.store import Store
 from bench.errors import BenchError, DataError, NotApplicable, UsageError
-from bench.learning.weights import sha256
 from bench.plugin.base import Dataset
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec
+from bench.plugin.weights_files import sha256
 from bench.protocol.images import share
 from bench.protocol.statistics import PAPER_SPLITS
 

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from bench.errors import UsageError
-from bench.learning.weights import find_weights
+from bench.plugin.weights_files import find_weights
 
 if TYPE_CHECKING:
     from torch import nn

@@ -25,8 +25,8 @@ from bench.engine.cell import Means, View, fit_and_match, test_side
 from bench.engine.data import Data, load
 from bench.engine.provenance import machine
 from bench.engine.run import code_of, initial_weights
-from bench.learning.weights import weights_folder
 from bench.plugin.spec import DatasetSpec, dataset_spec, method_spec
+from bench.plugin.weights_files import weights_folder
 from bench.protocol.images import digest
 from bench.protocol.splits import folds
 from bench.report.tables import percent_at
