@@ -108,7 +108,7 @@ def test_sub_images_are_those_of_the_image_and_their_input_is_blurred(tmp_path) 
         (("xqda", "-d", SMALL), "xqda has nothing to pre-train"),
         (
             ("dgdd", "-d", SMALL),
-            "no method or front-end to pre-train 'dgdd': did you mean 'dgd'? there is dgd, sing, srcnn",
+            "no method or front-end to pre-train 'dgdd': did you mean 'dgd'? there is dgd, srcnn",
         ),
         (("dgd[pace=1]", "-d", SMALL), "no parameter of dgd 'pace'"),
         (("dgd[steps=many]", "-d", SMALL), "the 'steps' parameter of dgd must be"),
