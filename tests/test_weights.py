@@ -100,7 +100,7 @@ def test_files_must_hold_named_arrays_of_numbers(tmp_path):
         read_weights(tmp_path / "text.mat")
 
 
-def test_load_copies_every_tensor_and_skips_what_it_is_told_to():
+def test_load_copies_every_tensor_and_skips_the_given_prefixes():
     source, target = module(), module()
     torch.nn.init.normal_(source[1].weight)
     tensors = dict(source.state_dict())

@@ -57,9 +57,9 @@ def main() -> None:
         scores = []
         for fold, (train, held_out) in enumerate(parts):
             scores.append(measure(text, data, dataset, train, held_out, fold, options))
-            print(f"{text}, fold {fold}: {told(scores[-1])}", flush=True)
+            print(f"{text}, fold {fold}: {as_text(scores[-1])}", flush=True)
         if len(scores) > 1:
-            print(f"{text}, mean of {len(scores)} folds: {told(np.mean(scores, axis=0))}", flush=True)
+            print(f"{text}, mean of {len(scores)} folds: {as_text(np.mean(scores, axis=0))}", flush=True)
 
 
 def measure(
@@ -96,7 +96,7 @@ def measure(
     return result
 
 
-def told(result: Sequence[float]) -> str:
+def as_text(result: Sequence[float]) -> str:
     *ranks, mean_precision, seconds = result
     return f"rank 1/5/10/20 {'/'.join(f'{r:.1f}' for r in ranks)}, mAP {mean_precision:.1f}, {seconds:.0f} s"
 
