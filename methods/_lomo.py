@@ -46,6 +46,8 @@ class LOMO(BaseEstimator):
         What HSV is read from: the image after `msrcp`, or the image itself. SILTP always reads the image itself.
     """
 
+    version = PART[1]
+
     def __init__(self, retinex: Literal["msrcp", "none"] = "msrcp"):
         self.retinex = retinex
 

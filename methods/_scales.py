@@ -19,6 +19,8 @@ class AtScale(BaseEstimator):
     itself.
     """
 
+    version = PART[1]
+
     def __init__(self, extractor: Extractor, ratio: Fraction, restored: bool):
         self.extractor = extractor
         self.ratio = ratio

@@ -1,7 +1,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from methods._dgd import (
     CHECKPOINT_EVERY,
     DGD_FILE,
     INPUT,
+    PART,
     RESIZED,
     SMOKE_WIDTH,
     DGDNetwork,
@@ -53,6 +54,7 @@ class Pretrained:
     sha256: of the weights file.
     """
 
+    version: ClassVar[int] = PART[1]
     sha256: str
     precision: str
     path: Path = field(repr=False)

@@ -142,7 +142,7 @@ class Trained(BaseEstimator):
     profiles: ClassVar[bool] = False
 
     def files(self, profile: str) -> tuple[str, ...]:
-        """Names of the weights files that it starts from, none where it starts from nothing: the one hook for weights."""
+        """Names of the weights files that it starts from, if any: the one hook for weights."""
         return ()
 
     def available(self, weights: Path | None, profile: str) -> str | None:
