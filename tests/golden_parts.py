@@ -187,7 +187,7 @@ def dgd() -> list[float]:
     return [*project(features), *project(scores), network.dropout, _dgd.SMOKE_WIDTH, *rules]
 
 
-def srcnn() -> list[float]:
+def srcnn() -> list[float | str]:
     import torch
 
     from bench.learning.training import seeded
@@ -199,7 +199,7 @@ def srcnn() -> list[float]:
     for padding in ("replicate", "valid"):
         with seeded(0):
             network = _srcnn.SRCNN(padding).pass_through()
-        found += [x for group in network.parameter_groups() for x in (group["lr"], len(group["params"]))]
+        found += [f"{group['lr']:.9g} {len(group['params'])}" for group in network.parameter_groups()]
         found += project(network.super_resolve(images))
         with torch.no_grad():
             found += project(network.enhance(rgb).numpy())

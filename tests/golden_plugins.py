@@ -23,23 +23,25 @@ TRAINING, TEST = range(8), range(20, 26)
 SEED = 5
 
 
-def method(plugin: Plugin) -> list[float]:
+def method(plugin: Plugin) -> list[float | str]:
     """Distances by default and with every other choice of each option; a network's longer schedules up to a batch."""
     kind = plugin.load()
-    found: list[float] = []
+    found: list[float | str] = []
     for options in choices(kind):
         given = train(kind.input_size, "smoke")
         probe, gallery = side(TEST, [3], kind.input_size, "p", 2), side(TEST, [0], kind.input_size, "g")
         with recorded_folds() as folds:
             fitted = kind(**options).fit(given)
         found += [x for fold in folds for x in fold] + project(fitted.distances(probe, gallery))
+        losses = (getattr(fitted, "curves_", None) or {}).get("loss", {})
+        found += [x for term in sorted(losses) for x in losses[term]]
     return found + schedules(kind, lambda profile: train(kind.input_size, profile))
 
 
-def frontend(plugin: Plugin) -> list[float]:
+def frontend(plugin: Plugin) -> list[float | str]:
     kind = plugin.load()
     small = [picture(k, 0, (64 // k, 24 // k)) for k in (2, 3)]
-    found: list[float] = []
+    found: list[float | str] = []
     for options in choices(kind):
         fitted = kind(**options)
         if kind.learns or kind.ratio_dependent:
@@ -111,19 +113,20 @@ def recorded_folds() -> Iterator[list[list[float]]]:
         yield seen
 
 
-def schedules(kind: Any, given: Any) -> list[float]:
+def schedules(kind: Any, given: Any) -> list[float | str]:
     """Of a plug-in that trains networks: how it would go about its longer schedules, without the training."""
     if not kind.profiles:
         return []
     from bench.learning import training
 
-    asked: list[float] = []
+    asked: list[float | str] = []
 
     def asking(model, batches, loss, optimiser, schedule, steps, *, accumulate=1, **more):
-        asked.extend([steps, accumulate, sum(p.numel() for p in model.parameters())])
-        asked.extend(schedule(t) for t in (0, steps // 3, steps - 1))
+        settings = [steps, accumulate, sum(p.numel() for p in model.parameters())]
+        settings += [schedule(t) for t in (0, steps // 3, steps - 1)]
         for group in optimiser.param_groups:
-            asked.extend([group["lr"], group["weight_decay"], group["momentum"], len(group["params"])])
+            settings += [group["lr"], group["weight_decay"], group["momentum"], len(group["params"])]
+        asked.append(" ".join(f"{x:.9g}" for x in settings))
         asked.extend(x for tensor in batches(1).values() for x in (len(tensor), *project(tensor[..., ::16].numpy())))
         return {}
 
