@@ -4,21 +4,26 @@ Layers, sizes and initial values are those of the release (`Cysu/dgd_person_reid
 with ``/`` as ``.``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from bench.errors import BenchError
+from bench.learning.precision import precision_for
 from bench.learning.training import Compute, Schedule
 from bench.learning.weights import load_weights, read_weights
-from bench.plugin.base import SigmaRule
+from bench.plugin.base import Method, Pretraining, SigmaRule, Train
+
+PART = ("dgd", 1)
 
 INPUT = (144, 56)  # height and width in pixels, the centre (in training: a crop) of RESIZED
 RESIZED = (160, 72)
@@ -44,9 +49,42 @@ class Stage:
     lr: float
     schedule: Callable[[int], Schedule]
 
-    def but(self, **given: float | None) -> "Stage":
-        """With other values for those that are not None."""
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FineTuned(Method):
+    """A method whose network is, or ends in, DGD: where it starts from and its solver, SGD.
+
+    scratch: start from random weights.
+    steps: updates.  batch: images of each stream in a batch.  accumulate: batches an update.  lr: base rate.  Where
+    they are not given they are the profile's.
+    momentum, weight_decay, dropout: as named; biases learn at twice the rate, biases and norms have no weight decay.
+    precision: ``auto`` is bfloat16 where the machine is faster in it, on most GPUs and on a CPU with AMX, else float32.
+    """
+
+    input_size = (160, 72)
+    ratio_dependent = True
+    profiles = True
+
+    scratch: bool = False
+    steps: Annotated[int, Ge(0)] | None = None
+    batch: Annotated[int, Ge(1)] | None = None
+    accumulate: Annotated[int, Ge(1)] | None = None
+    lr: Annotated[float, Gt(0)] | None = None
+    momentum: Annotated[float, Ge(0)] = 0.9
+    weight_decay: Annotated[float, Ge(0)] = 5e-4
+    dropout: Annotated[float, Ge(0)] = 0.5
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def stage(self, profiles: Mapping[str, Stage], profile: str) -> Stage:
+        """A profile's training, with what the parameters say instead."""
+        given = {name: getattr(self, name) for name in ("steps", "batch", "accumulate", "lr")}
+        return replace(profiles[profile], **{name: value for name, value in given.items() if value is not None})
+
+    def compute(self, given: Train | Pretraining) -> Compute:
+        return Compute.of(given, precision_for(self.precision, given.device), channels_last=True)
+
+    def sigma_rule(self, profile: str) -> SigmaRule:
+        return SIGMA[profile]
 
 
 def normalise(rgb: Tensor) -> Tensor:
@@ -102,7 +140,7 @@ class Inception(_Units):
         return torch.cat([self.unit("1x1", x), single, double, pool], dim=1)
 
 
-class DGD(_Units):
+class DGDNetwork(_Units):
     """Three convolutions, six inception blocks, global average pooling and a 256-d feature; 6,753,920 parameters + fc8.
 
     identities: classes of the softmax layer fc8; None: features only.
@@ -159,7 +197,7 @@ class DGD(_Units):
             raise BenchError("this DGD has no classifier: it was built without a number of identities")
         return self.fc8(nn.functional.dropout(relu(features), self.dropout, self.training))
 
-    def folded(self) -> "DGD":
+    def folded(self) -> "DGDNetwork":
         """A copy for matching only, its batch normalisations folded into the layers before them.
 
         Its `features` are those of this network in evaluation mode, up to rounding, at less memory traffic.
@@ -190,7 +228,7 @@ def centre(images: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def extract(
-    network: DGD,
+    network: DGDNetwork,
     images: np.ndarray,
     compute: Compute,
     prepare: Callable[[Tensor], Tensor] | None = None,
@@ -212,7 +250,7 @@ def extract(
     return torch.cat(features).numpy()
 
 
-def load_dgd(model: DGD, path: Path) -> None:
+def load_dgd(model: DGDNetwork, path: Path) -> None:
     """Load pre-trained weights, all but fc8, whose identities are the pre-training set's; DataError if they misfit."""
     load_weights(model, read_weights(path), path, skip=("fc8.",))
 

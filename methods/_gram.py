@@ -6,6 +6,8 @@ from sklearn.preprocessing import normalize
 
 from bench.errors import BenchError
 
+PART = ("gram", 1)
+
 DIMENSION = 400  # most whitened coordinates: those of little variance carry noise
 
 

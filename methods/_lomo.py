@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator
 
 from bench.errors import BenchError, UsageError
 
+PART = ("lomo", 1)
+
 SCALES = 3
 BLOCK = 10  # pixels
 STEP = 5  # pixels; half a block, so that a block is two by two cells of STEP x STEP pixels
@@ -43,6 +45,8 @@ class LOMO(BaseEstimator):
     retinex : {"msrcp", "none"}
         What HSV is read from: the image after `msrcp`, or the image itself. SILTP always reads the image itself.
     """
+
+    version = PART[1]
 
     def __init__(self, retinex: Literal["msrcp", "none"] = "msrcp"):
         self.retinex = retinex

@@ -8,6 +8,8 @@ from sklearn.base import BaseEstimator
 from bench.protocol.images import Extractor
 from bench.protocol.resize import resize_all, scaled_length
 
+PART = ("scales", 1)
+
 
 class AtScale(BaseEstimator):
     """A descriptor of every image shrunk by a ratio, as the low-resolution simulation shrinks.
@@ -16,6 +18,8 @@ class AtScale(BaseEstimator):
     up-scaled to its old size again (bicubic), which leaves the descriptor's length as it is; False for the small image
     itself.
     """
+
+    version = PART[1]
 
     def __init__(self, extractor: Extractor, ratio: Fraction, restored: bool):
         self.extractor = extractor

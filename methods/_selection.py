@@ -8,6 +8,8 @@ import numpy as np
 from bench.protocol.scoring import average_precision, match_positions
 from bench.protocol.splits import folds, gallery_draws
 
+PART = ("selection", 1)
+
 FOLDS = 3
 DRAWS = 10
 

@@ -15,6 +15,8 @@ from torch.nn.functional import relu
 from bench.errors import DataError
 from bench.learning.weights import load_weights, read_weights
 
+PART = ("srcnn", 1)
+
 FILTERS = (1, 64, 32, 1)
 KERNELS = (9, 5, 5)  # pixels
 SRCNN_FILES = ("x2.mat", "x3.mat", "x4.mat")  # of the ratios 1/2, 1/3 and 1/4
@@ -149,8 +151,8 @@ def _from_release(stored: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]
         "conv3": stored["weights_conv3"].reshape(1, 32, 5, 5),
     }
     # Reshaped row by row what was stored column by column: rows and columns of each kernel are exchanged.
-    weights = {f"{name}.weight": kernel.transpose(2, 3).float() for name, kernel in kernels.items()}
-    return weights | {f"{name}.bias": stored[f"biases_{name}"].reshape(-1).float() for name in kernels}
+    weights = {f"{name}.weight": kernel.transpose(2, 3) for name, kernel in kernels.items()}
+    return weights | {f"{name}.bias": stored[f"biases_{name}"].reshape(-1) for name in kernels}
 
 
 def load_srcnn(model: SRCNN, path: Path) -> None:

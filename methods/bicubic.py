@@ -10,6 +10,8 @@ class Bicubic(FrontEnd):
     """Up-scaling by bicubic interpolation (a = -0.5)."""
 
     name = "bicubic"
+    version = 1
+    uses = ()
 
     def upscale(self, images: Sequence[np.ndarray], size: Size) -> np.ndarray:
         return resize_all(images, size, "bicubic")

@@ -10,6 +10,8 @@ class Bilinear(FrontEnd):
     """Up-scaling by bilinear interpolation."""
 
     name = "bilinear"
+    version = 1
+    uses = ()
 
     def upscale(self, images: Sequence[np.ndarray], size: Size) -> np.ndarray:
         return resize_all(images, size, "bilinear")

@@ -1,28 +1,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt
 from scipy.spatial.distance import cdist
 from torch.nn.functional import cross_entropy
 
 from bench.errors import DataError, UsageError
-from bench.learning.precision import precision_for
-from bench.learning.training import Compute, Curves, one_cycle, parameter_groups, poly, seeded, told, train
-from bench.learning.weights import describe, sha256
-from bench.plugin.base import Method, Pretraining, SigmaRule, Train
+from bench.learning.training import Compute, Curves, as_line, one_cycle, parameter_groups, poly, seeded, train
+from bench.plugin.base import Pretraining, Train
+from bench.plugin.weights_files import describe, sha256
 from bench.protocol.resize import resize_all
 from methods._dgd import (
     CHECKPOINT_EVERY,
-    DGD,
     DGD_FILE,
     INPUT,
+    PART,
     RESIZED,
-    SIGMA,
     SMOKE_WIDTH,
+    DGDNetwork,
+    FineTuned,
     Stage,
     as_tensor,
     extract,
@@ -55,18 +54,20 @@ class Pretrained:
     sha256: of the weights file.
     """
 
+    version: ClassVar[int] = PART[1]
     sha256: str
     precision: str
     path: Path = field(repr=False)
     compute: Compute = field(repr=False)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        network = DGD()
+        network = DGDNetwork()
         load_dgd(network, self.path)
         return extract(network, images, self.compute)
 
 
-class Person(Method):
+@dataclass(kw_only=True, eq=False, repr=False)
+class DGD(FineTuned):
     """DGD (Xiao et al., CVPR 2016) with plain dropout, pre-trained on Market-1501, fine-tuned on each split.
 
     One softmax over the training people for high-resolution images and low-resolution images behind the front-end:
@@ -75,55 +76,24 @@ class Person(Method):
     falling as (1 - t / steps)^0.5, biases at twice the rate; no weight decay on biases and norms.  The three anchors
     of a front-end that does not know its ratio differ in their seed only.
 
-    scratch: start from random weights.
-    steps: updates; 0 takes the pre-trained network as it is.  batch: images of each resolution in a batch.
-    accumulate: batches an update.  By default of the profile: smoke 4, 8, 1; quick 50, 10, 1; paper 500, 20, 2.
-    lr: by default 0.01, in the quick profile 0.03.  momentum, weight_decay, dropout: as named.
-    precision: ``auto`` is bfloat16 where the machine is faster in it, on most GPUs and on a CPU with AMX, else float32.
+    steps 0 takes the pre-trained network as it is.  By default of the profile steps, batch, accumulate are: smoke 4, 8,
+    1; quick 50, 10, 1; paper 500, 20, 2; and lr is 0.01, in the quick profile 0.03.  Parameters: those of `FineTuned`.
     The smoke profile trains a network of an eighth of the width from scratch.
     """
 
     name = "dgd"
-    input_size = (160, 72)
-    ratio_dependent = True
-    profiles = True
+    version = 1
+    uses = ("dgd", "training")
     note = "started from Market-1501 unless its name says scratch or its profile is smoke (a narrow network)"
-
-    def __init__(
-        self,
-        scratch: bool = False,
-        steps: Annotated[int, Ge(0)] | None = None,
-        batch: Annotated[int, Ge(1)] | None = None,
-        accumulate: Annotated[int, Ge(1)] | None = None,
-        lr: Annotated[float, Gt(0)] | None = None,
-        momentum: Annotated[float, Ge(0)] = 0.9,
-        weight_decay: Annotated[float, Ge(0)] = 5e-4,
-        dropout: Annotated[float, Ge(0)] = 0.5,
-        precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    ):
-        self.scratch = scratch
-        self.steps = steps
-        self.batch = batch
-        self.accumulate = accumulate
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.dropout = dropout
-        self.precision = precision
 
     def files(self, profile: str) -> tuple[str, ...]:
         return () if self.scratch or profile == "smoke" else (DGD_FILE,)
 
-    def sigma_rule(self, profile: str) -> SigmaRule:
-        return SIGMA[profile]
-
-    def fit(self, train: Train) -> "Person":
+    def fit(self, train: Train) -> "DGD":
         people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
-        self.compute_ = Compute.of(train, precision_for(self.precision, train.device), channels_last=True)
+        self.compute_ = self.compute(train)
         self.network_ = self._start(train, len(people))
-        stage = FINE_TUNING[train.profile].but(
-            steps=self.steps, batch=self.batch, accumulate=self.accumulate, lr=self.lr
-        )
+        stage = self.stage(FINE_TUNING, train.profile)
         self.curves_ = self._train(train, labels, stage) if stage.steps else None
         self.network_.eval()
         return self
@@ -137,11 +107,11 @@ class Person(Method):
             return images.features(self.pretrained_)
         return extract(self.network_, images.array(), self.compute_)
 
-    def _start(self, train: Train, people: int) -> DGD:
+    def _start(self, train: Train, people: int) -> DGDNetwork:
         """The network before training; says in `initialisation_` where it comes from."""
         width = SMOKE_WIDTH if train.profile == "smoke" else 1.0
         with seeded(train.seed):
-            network = DGD(people, width, self.dropout)
+            network = DGDNetwork(people, width, self.dropout)
         self.pretrained_ = None
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
         if self.files(train.profile):
@@ -153,19 +123,21 @@ class Person(Method):
             self.pretrained_ = Pretrained(sha256(path), self.compute_.precision, path, self.compute_)
         return network
 
-    def pretrain(self, given: Pretraining) -> dict[str, DGD]:
+    def pretrain(self, given: Pretraining) -> dict[str, DGDNetwork]:
         """Softmax over the people of a large set, from random weights; file name without suffix -> network."""
         if given.identity is None:
             raise UsageError("DGD learns to tell people apart: give it a data set (--dataset), not a folder of images")
-        stage = PRETRAINING[given.profile]
+        stage = self.stage(PRETRAINING, given.profile)
         with seeded(given.seed):
-            network = DGD(int(given.identity.max()) + 1, SMOKE_WIDTH if given.profile == "smoke" else 1.0, self.dropout)
+            network = DGDNetwork(
+                int(given.identity.max()) + 1, SMOKE_WIDTH if given.profile == "smoke" else 1.0, self.dropout
+            )
         self._optimise(
             network,
             random_crops([resize_all(given.images, RESIZED)], [given.identity], stage.batch, given.seed),
             given,
             stage,
-            Compute.of(given, precision_for(self.precision, given.device), channels_last=True),
+            self.compute(given),
         )
         return {Path(DGD_FILE).stem: network}
 
@@ -176,7 +148,7 @@ class Person(Method):
 
     def _optimise(
         self,
-        network: DGD,
+        network: DGDNetwork,
         batches: Callable[[int], dict[str, torch.Tensor]],
         given: Train | Pretraining,
         stage: Stage,
@@ -195,7 +167,7 @@ class Person(Method):
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "dgd.pt",
             checkpoint_every=CHECKPOINT_EVERY,
-            progress=told(given.report) if isinstance(given, Pretraining) else None,
+            progress=as_line(given.report) if isinstance(given, Pretraining) else None,
         )
 
 
@@ -221,5 +193,5 @@ def random_crops(
     return batches
 
 
-def softmax_loss(network: DGD, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def softmax_loss(network: DGDNetwork, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {"total": cross_entropy(network(batch["images"]).float(), batch["people"])}

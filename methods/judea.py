@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,12 +9,12 @@ from annotated_types import Ge, Gt, Le
 from scipy.linalg import block_diag, cholesky, eigh, solve_triangular
 
 from bench.errors import BenchError
-from bench.plugin.base import Method, Train
+from bench.plugin.base import Train
+from methods._distances import euclidean
 from methods._gram import principal_coordinates
-from methods._lomo import LOMO
+from methods._on_lomo import OnLOMO
 from methods._scales import AtScale
 from methods._selection import best_of
-from methods.nfst import euclidean
 
 if TYPE_CHECKING:
     from bench.protocol.images import Extractor, Images
@@ -24,7 +25,8 @@ KEPT = (1.0, 0.5)
 SMALL = Fraction(1, 2)
 
 
-class JUDEA(Method):
+@dataclass(kw_only=True, eq=False, repr=False)
+class JUDEA(OnLOMO):
     """Joint multi-scale discriminant component analysis on LOMO at two scales (Li et al., ICCV 2015), re-derived.
 
     One generalised eigenproblem gives a projection for the normal scale and one for the small scale; the squared
@@ -35,31 +37,23 @@ class JUDEA(Method):
     images; ``"cv"``: of 0.01, 0.1 and 1.
     kept: share of the discriminant components that are kept, in (0, 1]; ``"cv"``: of 1 and 0.5.
     small_scale: False to use the normal scale alone.
-    retinex: the variant of `LOMO`'s colour normalisation.
     """
 
     name = "judea"
+    version = 1
+    uses = ("distances", "gram", "lomo", "scales", "selection")
     scales = "own"
     anchored = False
     note = "re-derived: there is no public code; methods/judea.md says which parts are ours"
 
-    def __init__(
-        self,
-        hcmd: Literal["cv"] | Annotated[float, Ge(0)] = "cv",
-        ridge: Literal["cv"] | Annotated[float, Gt(0)] = "cv",
-        kept: Literal["cv"] | Annotated[float, Gt(0), Le(1)] = "cv",
-        small_scale: bool = True,
-        retinex: Literal["msrcp", "none"] = "msrcp",
-    ):
-        self.hcmd = hcmd
-        self.ridge = ridge
-        self.kept = kept
-        self.small_scale = small_scale
-        self.retinex = retinex
+    hcmd: Literal["cv"] | Annotated[float, Ge(0)] = "cv"
+    ridge: Literal["cv"] | Annotated[float, Gt(0)] = "cv"
+    kept: Literal["cv"] | Annotated[float, Gt(0), Le(1)] = "cv"
+    small_scale: bool = True
 
     def extractors(self) -> "list[Extractor]":
-        lomo = LOMO(retinex=self.retinex)
-        return [lomo, AtScale(lomo, SMALL, restored=False)] if self.small_scale else [lomo]
+        small = [AtScale(self.lomo, SMALL, restored=False)] if self.small_scale else []
+        return [self.lomo, *small]
 
     def fit(self, train: Train) -> "JUDEA":
         self.rows_ = train.gallery + train.probe

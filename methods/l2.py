@@ -1,32 +1,27 @@
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.plugin.base import Method, Train
-from methods._lomo import LOMO
-from methods.nfst import euclidean
+from bench.plugin.base import Train
+from methods._distances import euclidean
+from methods._on_lomo import OnLOMO
 
 if TYPE_CHECKING:
     from bench.protocol.images import Images
 
 
-class L2(Method):
-    """Euclidean distance of LOMO descriptors: the row that learns nothing, against which learning is measured.
-
-    retinex: the variant of `LOMO`'s colour normalisation.
-    """
+@dataclass(kw_only=True, eq=False, repr=False)
+class L2(OnLOMO):
+    """Euclidean distance of LOMO descriptors: the row that learns nothing, against which learning is measured."""
 
     name = "l2"
-
-    def __init__(self, retinex: Literal["msrcp", "none"] = "msrcp"):
-        self.retinex = retinex
-
-    def extractors(self) -> list[LOMO]:
-        return [LOMO(retinex=self.retinex)]
+    version = 1
+    uses = ("distances", "lomo")
 
     def fit(self, train: Train) -> "L2":
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        (lomo,) = self.extractors()
-        return euclidean(probe.features(lomo).astype(np.float64), gallery.features(lomo).astype(np.float64))
+        p, g = (images.features(self.lomo).astype(np.float64) for images in (probe, gallery))
+        return euclidean(p, g)

@@ -1,38 +1,35 @@
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh, lapack, solve_triangular
 
 from bench.errors import BenchError
-from bench.plugin.base import Method, Train
-from methods._lomo import LOMO
+from bench.plugin.base import Train
+from methods._distances import euclidean
+from methods._on_lomo import OnLOMO
 
 if TYPE_CHECKING:
     from bench.protocol.images import Images
 
 
-class NFST(Method):
+@dataclass(kw_only=True, eq=False, repr=False)
+class NFST(OnLOMO):
     """Null Foley-Sammon transform on LOMO features with an RBF kernel (Zhang et al., CVPR 2016).
 
     Both views' training images are projected to where all images of one person coincide.  No regularisation and no
     parameter: the kernel's width is set by the training images (NullSpace_ReID, demo.m).
-    retinex: the variant of `LOMO`'s colour normalisation.
     """
 
     name = "nfst"
-
-    def __init__(self, retinex: Literal["msrcp", "none"] = "msrcp"):
-        self.retinex = retinex
-
-    def extractors(self) -> list[LOMO]:
-        return [LOMO(retinex=self.retinex)]
+    version = 1
+    uses = ("distances", "lomo")
 
     def fit(self, train: Train) -> "NFST":
-        (lomo,) = self.extractors()
         if not np.isin(train.gallery.identity, train.probe.identity).any():
             raise BenchError("gallery and probe training images share no identity: NFST needs people seen by both")
         self.rows_ = train.gallery + train.probe
-        gram = self.rows_.gram(self.rows_, lomo)
+        gram = self.rows_.gram(self.rows_, self.lomo)
         self.sqnorm_ = gram.diagonal().copy()
         self.mu_ = bandwidth(gram)
         self.coef_ = fit_nfst(rbf(gram, self.sqnorm_, self.sqnorm_, self.mu_), self.rows_.identity)
@@ -42,9 +39,8 @@ class NFST(Method):
         return euclidean(self._project(probe), self._project(gallery))
 
     def _project(self, images: "Images") -> np.ndarray:
-        (lomo,) = self.extractors()
-        sqnorm = images.gram(images, lomo).diagonal()
-        return rbf(images.gram(self.rows_, lomo), sqnorm, self.sqnorm_, self.mu_) @ self.coef_
+        sqnorm = images.gram(images, self.lomo).diagonal()
+        return rbf(images.gram(self.rows_, self.lomo), sqnorm, self.sqnorm_, self.mu_) @ self.coef_
 
 
 def fit_nfst(kernel: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -103,12 +99,6 @@ def rbf(gram: np.ndarray, sqnorm_a: np.ndarray, sqnorm_b: np.ndarray, mu: float)
     exponent -= sqnorm_b / 2
     exponent /= mu**2
     return np.exp(np.minimum(exponent, 0, out=exponent), out=exponent)
-
-
-def euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean distances of all pairs of rows, a (n, r) and b (m, r) -> float64 (n, m)."""
-    square = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
-    return np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
 def _least_eigenvalue(factor: np.ndarray, kernel: np.ndarray) -> float:

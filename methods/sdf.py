@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,22 +11,24 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.errors import BenchError
-from bench.plugin.base import Method, Train
+from bench.plugin.base import Train
 from methods._gram import Whitening
-from methods._lomo import HSV_BINS, LOMO, RADII, SILTP_BINS
+from methods._lomo import HSV_BINS, RADII, SILTP_BINS
+from methods._on_lomo import OnLOMO
 from methods._scales import AtScale
 from methods._selection import best_of
 
 if TYPE_CHECKING:
     from bench.protocol.images import Extractor, Images
 
-DEGREE = (1, 2)
-C = (0.01, 0.1)
+DEGREES = (1, 2)
+PENALTIES = (0.01, 0.1)
 SMOOTHING = 3.0
 RATIOS = (Fraction(1), Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
 
 
-class SDF(Method):
+@dataclass(kw_only=True, eq=False, repr=False)
+class SDF(OnLOMO):
     """Scale-distance functions separated by a discriminating surface (Wang et al., IJCAI 2016), re-derived.
 
     The high-resolution image is rendered at the scales 1, 1/2, 1/3 and 1/4; a pair's squared distances, for each part
@@ -37,29 +40,21 @@ class SDF(Method):
     degree: of the polynomials, 0 to 3; ``"cv"``: 1 or 2.
     C: inverse strength of the logistic regression's penalty; ``"cv"``: 0.01 or 0.1.
     curve: False to look at scale 1 alone.
-    retinex: the variant of `LOMO`'s colour normalisation.
     """
 
     name = "sdf"
+    version = 1
+    uses = ("gram", "lomo", "scales", "selection")
     scales = "own"
     anchored = False
     note = "re-derived: there is no public code; methods/sdf.md says which parts are ours"
 
-    def __init__(
-        self,
-        degree: Literal["cv"] | Annotated[int, Ge(0), Le(3)] = "cv",
-        C: Literal["cv"] | Annotated[float, Gt(0)] = "cv",
-        curve: bool = True,
-        retinex: Literal["msrcp", "none"] = "msrcp",
-    ):
-        self.degree = degree
-        self.C = C
-        self.curve = curve
-        self.retinex = retinex
+    degree: Literal["cv"] | Annotated[int, Ge(0), Le(3)] = "cv"
+    C: Literal["cv"] | Annotated[float, Gt(0)] = "cv"
+    curve: bool = True
 
     def extractors(self) -> "list[Extractor]":
-        lomo = LOMO(retinex=self.retinex)
-        return [lomo, *(AtScale(lomo, ratio, restored=True) for ratio in RATIOS[1:])] if self.curve else [lomo]
+        return [self.lomo, *(AtScale(self.lomo, ratio, restored=True) for ratio in RATIOS[1:] if self.curve)]
 
     def fit(self, train: Train) -> "SDF":
         probe, gallery = train.probe.identity, train.gallery.identity
@@ -67,11 +62,11 @@ class SDF(Method):
             raise BenchError("gallery and probe training images share no identity: SDF needs people seen by both")
         if np.union1d(gallery, probe).size < 2:
             raise BenchError("all training images are of one identity: SDF needs at least two")
-        degrees = [0] if not self.curve else DEGREE if self.degree == "cv" else [self.degree]
-        grid = list(product(degrees, C if self.C == "cv" else [self.C]))
+        degrees = [0] if not self.curve else DEGREES if self.degree == "cv" else [self.degree]
+        grid = list(product(degrees, PENALTIES if self.C == "cv" else [self.C]))
         self.rows_ = train.gallery + train.probe
         self.reference_ = train.probe
-        gram = self.rows_.gram(self.rows_, self.extractors()[0])
+        gram = self.rows_.gram(self.rows_, self.lomo)
         parts = self._offsets(train.probe, train.gallery)
         inner = self._inner_products(train.gallery)
 
@@ -99,13 +94,12 @@ class SDF(Method):
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        lomo = self.extractors()[0]
         renderings = [self.whitening_(k) for k in self._inner_products(gallery)]
         pairs, reference = (
             np.concatenate(
                 [
                     self._offsets(images, gallery),
-                    whitened_offsets(self.whitening_(images.gram(self.rows_, lomo)), renderings),
+                    whitened_offsets(self.whitening_(images.gram(self.rows_, self.lomo)), renderings),
                 ],
                 axis=2,
             )
@@ -115,7 +109,7 @@ class SDF(Method):
 
     def _offsets(self, probe: "Images", gallery: "Images") -> np.ndarray:
         """Squared distances to every rendering, without its own norm: (P, G, parts, scales)."""
-        parts = part_by_part(probe.features(self.extractors()[0]))
+        parts = part_by_part(probe.features(self.lomo))
         out = np.empty((len(probe), len(gallery), len(parts), len(self.extractors())))
         for scale, extractor in enumerate(self.extractors()):
             for i, (a, b) in enumerate(zip(parts, part_by_part(gallery.features(extractor)), strict=True)):
@@ -124,7 +118,7 @@ class SDF(Method):
 
     def _inner_products(self, gallery: "Images") -> list[np.ndarray]:
         """Of every rendering with the training rows, (G, rows) for each scale."""
-        rows = self.rows_.features(self.extractors()[0]).T
+        rows = self.rows_.features(self.lomo).T
         return [gallery.features(extractor) @ rows for extractor in self.extractors()]
 
 

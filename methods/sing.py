@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -8,16 +9,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.errors import BenchError, DataError
-from bench.learning.precision import precision_for
-from bench.learning.training import Compute, Curves, parameter_groups, poly, seeded, train
-from bench.learning.weights import describe
-from bench.plugin.base import Method, SigmaRule, Train
+from bench.learning.training import Curves, parameter_groups, poly, seeded, train
+from bench.plugin.base import Train
+from bench.plugin.weights_files import describe
 from methods._dgd import (
     CHECKPOINT_EVERY,
-    DGD,
     DGD_FILE,
-    SIGMA,
     SMOKE_WIDTH,
+    DGDNetwork,
+    FineTuned,
     Stage,
     as_tensor,
     centre,
@@ -41,13 +41,13 @@ AUTHOR_SR_LR = (1e-8, 1e-9)  # of conv1 and conv2, of conv3 and all biases, as m
 Batch = dict[str, Tensor]
 
 
-class Network(nn.Module):
+class SINGNetwork(nn.Module):
     """F_sr and F_fe: SRCNN with valid convolutions on low-resolution images, then one DGD for all streams."""
 
     def __init__(self, identities: int, width: float, dropout: float, colour: str):
         super().__init__()
         self.sr = SRCNN("valid", width).pass_through() if width < 1 else SRCNN("valid")
-        self.reid = DGD(identities, width, dropout)
+        self.reid = DGDNetwork(identities, width, dropout)
         self.colour = colour
 
     def enhance(self, rgb: Tensor) -> Tensor:
@@ -65,7 +65,8 @@ class Network(nn.Module):
         return self.reid(normalise(torch.cat([hr, enhanced]))), enhanced
 
 
-class SING(Method):
+@dataclass(kw_only=True, eq=False, repr=False)
+class SING(FineTuned):
     """SING (Jiao et al., AAAI 2018): super-resolution and re-identification trained as one network.
 
     L = L_reid + alpha L_sr (Eq. 5).  L_reid is the sum over three streams, HR, synthetic LR after SR and genuine LR
@@ -85,74 +86,38 @@ class SING(Method):
     no_synthetic_lr: drop the synthetic stream and with it L_sr (Table 3).
     author: sr_range 255, sr_reduction half, sr_scale 1 and SR rates of 1e-8 and 1e-9 times `lr`, whatever else is given
     for these: then re-id hardly moves the SR network.
-    scratch: random weights.
-    steps: updates.  batch: images a stream.  accumulate: batches an update.  By default of the profile: smoke 4, 6, 1;
-    quick 50, 10, 1; paper 1,000, 20, 2.
-    lr, momentum, weight_decay, dropout: of DGD; lr, by default 0.01, falls as (1 - t / steps)^0.5; SR layers have no
-    weight decay.  The author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
-    precision: as in DGD's method.  The smoke profile trains networks of an eighth of the width from scratch.
+    The others are those of `FineTuned`.  By default of the profile steps, batch, accumulate are: smoke 4, 6, 1; quick
+    50, 10, 1; paper 1,000, 20, 2; and lr is 0.01, falling as (1 - t / steps)^0.5.  SR layers have no weight decay.
+    The author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
+    The smoke profile trains networks of an eighth of the width from scratch.
     """
 
     name = "sing"
-    input_size = (160, 72)
+    version = 1
+    uses = ("dgd", "srcnn", "training")
     scales = "own"
-    ratio_dependent = True
-    profiles = True
     note = "started from ImageNet SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
 
-    def __init__(
-        self,
-        alpha: Annotated[float, Ge(0)] = 1.0,
-        sr_range: Literal["1", "255"] = "1",
-        sr_reduction: Literal["sum", "half", "mean"] = "sum",
-        sr_scale: Annotated[float, Gt(0)] = 1e-3,
-        sr_lr: Annotated[float, Ge(0)] = 1e-5,
-        colour: Literal["y", "rgb"] = "y",
-        pairing: Literal["independent", "identity"] = "independent",
-        no_synthetic_lr: bool = False,
-        author: bool = False,
-        scratch: bool = False,
-        steps: Annotated[int, Ge(0)] | None = None,
-        batch: Annotated[int, Ge(1)] | None = None,
-        accumulate: Annotated[int, Ge(1)] | None = None,
-        lr: Annotated[float, Gt(0)] | None = None,
-        momentum: Annotated[float, Ge(0)] = 0.9,
-        weight_decay: Annotated[float, Ge(0)] = 5e-4,
-        dropout: Annotated[float, Ge(0)] = 0.5,
-        precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    ):
-        self.alpha = alpha
-        self.sr_range = sr_range
-        self.sr_reduction = sr_reduction
-        self.sr_scale = sr_scale
-        self.sr_lr = sr_lr
-        self.colour = colour
-        self.pairing = pairing
-        self.no_synthetic_lr = no_synthetic_lr
-        self.author = author
-        self.scratch = scratch
-        self.steps = steps
-        self.batch = batch
-        self.accumulate = accumulate
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.dropout = dropout
-        self.precision = precision
+    alpha: Annotated[float, Ge(0)] = 1.0
+    sr_range: Literal["1", "255"] = "1"
+    sr_reduction: Literal["sum", "half", "mean"] = "sum"
+    sr_scale: Annotated[float, Gt(0)] = 1e-3
+    sr_lr: Annotated[float, Ge(0)] = 1e-5
+    colour: Literal["y", "rgb"] = "y"
+    pairing: Literal["independent", "identity"] = "independent"
+    no_synthetic_lr: bool = False
+    author: bool = False
 
     def files(self, profile: str) -> tuple[str, ...]:
         return () if self.scratch or profile == "smoke" else (DGD_FILE, *SRCNN_FILES)
-
-    def sigma_rule(self, profile: str) -> SigmaRule:
-        return SIGMA[profile]
 
     def fit(self, train: Train) -> "SING":
         people, labels = np.unique(np.concatenate([train.gallery.identity, train.probe.identity]), return_inverse=True)
         if train.synthetic is None or len(train.synthetic) != len(train.gallery):
             raise BenchError("SING has a synthetic stream of its own: run it without synthetic_lr")
         self.network_ = self._start(train, len(people))
-        self.compute_ = Compute.of(train, precision_for(self.precision, train.device), channels_last=True)
-        stage = TRAINING[train.profile].but(steps=self.steps, batch=self.batch, accumulate=self.accumulate, lr=self.lr)
+        self.compute_ = self.compute(train)
+        stage = self.stage(TRAINING, train.profile)
         self.curves_ = self._train(train, labels, stage) if stage.steps else None
         self.compute_.place(self.network_.eval())
         return self
@@ -163,7 +128,7 @@ class SING(Method):
         enhanced = extract(network.reid, probe.array(), compute, prepare=network.enhance)
         return cdist(enhanced, extract(network.reid, gallery.array(), compute))
 
-    def loss(self, network: Network, batch: Batch) -> Batch:
+    def loss(self, network: SINGNetwork, batch: Batch) -> Batch:
         """Every term of Eq. 5 on one batch, with ``total`` the one that is minimised.
 
         batch: RGB in [0, 1]: hr (n, 3, 144, 56); low (m, 3, 160, 72), n synthetic images, if any, then genuine ones;
@@ -191,11 +156,11 @@ class SING(Method):
         per_image = error.mean((1, 2, 3)) if reduction == "mean" else error.sum((1, 2, 3))
         return scale * per_image.mean() / (2 if reduction == "half" else 1)
 
-    def _start(self, train: Train, people: int) -> Network:
+    def _start(self, train: Train, people: int) -> SINGNetwork:
         """The networks before training; says in `initialisation_` where they come from."""
         width = SMOKE_WIDTH if train.profile == "smoke" else 1.0
         with seeded(train.seed):
-            network = Network(people, width, self.dropout, self.colour)
+            network = SINGNetwork(people, width, self.dropout, self.colour)
             if self.scratch and width == 1:
                 network.sr.pass_through()
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"

@@ -1,5 +1,5 @@
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +9,9 @@ import torch
 from annotated_types import Ge, Gt
 
 from bench.errors import DataError
-from bench.learning.training import Compute, Curves, constant, seeded, told, train
-from bench.learning.weights import describe, find_weights
+from bench.learning.training import Compute, Curves, as_line, constant, seeded, train
 from bench.plugin.base import FrontEnd, Pretraining, Size, Upscaling
+from bench.plugin.weights_files import describe, find_weights
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.resize import resize_all, shrink
 from methods._srcnn import BORDER, SRCNN, SRCNN_FILES, load_srcnn, rgb_to_ycbcr, squared_error
@@ -21,6 +21,7 @@ PRETRAINING = {"smoke": 5, "quick": 5000, "paper": 200_000}  # updates for each 
 SMOKE_WIDTH = 1 / 8
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SuperResolution(FrontEnd):
     """SRCNN (Dong et al., ECCV 2014; TPAMI 2016), 9-5-5, after bicubic up-scaling, fine-tuned for each ratio.
 
@@ -39,25 +40,18 @@ class SuperResolution(FrontEnd):
     """
 
     name = "srcnn"
+    version = 1
+    uses = ("srcnn", "training")
     ratio_dependent = True
     learns = True
     profiles = True
 
-    def __init__(
-        self,
-        scratch: bool = False,
-        steps: Annotated[int, Ge(0)] | None = None,
-        lr: Annotated[float, Gt(0)] = 1e-4,
-        momentum: Annotated[float, Ge(0)] = 0.9,
-        batch: Annotated[int, Ge(1)] = 32,
-        sub_image: Annotated[int, Ge(2 * BORDER + 1)] = 33,
-    ):
-        self.scratch = scratch
-        self.steps = steps
-        self.lr = lr
-        self.momentum = momentum
-        self.batch = batch
-        self.sub_image = sub_image
+    scratch: bool = False
+    steps: Annotated[int, Ge(0)] | None = None
+    lr: Annotated[float, Gt(0)] = 1e-4
+    momentum: Annotated[float, Ge(0)] = 0.9
+    batch: Annotated[int, Ge(1)] = 32
+    sub_image: Annotated[int, Ge(2 * BORDER + 1)] = 33
 
     def files(self, profile: str) -> tuple[str, ...]:
         return () if self.scratch or profile == "smoke" else SRCNN_FILES
@@ -74,7 +68,7 @@ class SuperResolution(FrontEnd):
                 raise DataError(str(self.available(train.weights, train.profile)))
             load_srcnn(model, path)
             self.initialisation_ = describe(path)
-        steps = STEPS[train.profile] if self.steps is None else self.steps
+        steps = self._steps(STEPS, train.profile)
         self.curves_ = self._train(model, train, steps) if steps else None
         self.network_ = SRCNN("replicate", width).to(train.device)
         self.network_.load_state_dict(model.state_dict())
@@ -82,6 +76,9 @@ class SuperResolution(FrontEnd):
 
     def upscale(self, images: Sequence[np.ndarray], size: Size) -> np.ndarray:
         return self.network_.super_resolve(resize_all(images, size, "bicubic"))
+
+    def _steps(self, profiles: Mapping[str, int], profile: str) -> int:
+        return profiles[profile] if self.steps is None else self.steps
 
     def _train(self, model: SRCNN, given: Upscaling, steps: int) -> Curves:
         inputs = luma(resize_all([shrink(image, given.ratio) for image in given.images], given.size))
@@ -118,7 +115,7 @@ class SuperResolution(FrontEnd):
                 given.report(f"{Path(name).stem}: {line}")
 
             one = replace(given, workspace=workspace, report=report)
-            self._optimise(model, self._sub_images(given, ratio), one, PRETRAINING[given.profile])
+            self._optimise(model, self._sub_images(given, ratio), one, self._steps(PRETRAINING, given.profile))
             networks[Path(name).stem] = model
         return networks
 
@@ -161,7 +158,7 @@ class SuperResolution(FrontEnd):
             compute=Compute.of(given),
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "srcnn.pt",
-            progress=told(given.report) if isinstance(given, Pretraining) else None,
+            progress=as_line(given.report) if isinstance(given, Pretraining) else None,
         )
 
 

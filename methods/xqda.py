@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -5,48 +6,38 @@ from annotated_types import Gt
 from scipy.linalg import cho_factor, cho_solve, eigh, inv, lapack, solve_triangular, svd
 
 from bench.errors import BenchError
-from bench.plugin.base import Method, Train
-from methods._lomo import LOMO
+from bench.plugin.base import Train
+from methods._on_lomo import OnLOMO
 
 if TYPE_CHECKING:
     from bench.protocol.images import Images
 
 
-class XQDA(Method):
+@dataclass(kw_only=True, eq=False, repr=False)
+class XQDA(OnLOMO):
     """Cross-view quadratic discriminant analysis on LOMO features (Liao et al., CVPR 2015).
 
     solver: ``"svd"``: the directions of the authors' release (LOMO_XQDA, XQDA.m), left singular vectors of
     inCov^-1 exCov; ``"eigh"``: those of the paper, eigenvectors of exCov v = lambda inCov v.
     ridge: added to the diagonal of the intra-personal covariance; the release's value is 0.001.
-    retinex: the variant of `LOMO`'s colour normalisation.
     """
 
     name = "xqda"
+    version = 1
+    uses = ("lomo",)
 
-    def __init__(
-        self,
-        solver: Literal["svd", "eigh"] = "svd",
-        ridge: Annotated[float, Gt(0)] = 1e-3,
-        retinex: Literal["msrcp", "none"] = "msrcp",
-    ):
-        self.solver = solver
-        self.ridge = ridge
-        self.retinex = retinex
-
-    def extractors(self) -> list[LOMO]:
-        return [LOMO(retinex=self.retinex)]
+    solver: Literal["svd", "eigh"] = "svd"
+    ridge: Annotated[float, Gt(0)] = 1e-3
 
     def fit(self, train: Train) -> "XQDA":
-        (lomo,) = self.extractors()
         self.rows_ = train.gallery + train.probe
-        gram = self.rows_.gram(self.rows_, lomo)
+        gram = self.rows_.gram(self.rows_, self.lomo)
         labels = train.gallery.identity, train.probe.identity
         self.coef_, self.metric_ = fit_xqda(gram, *labels, self.ridge, self.solver)
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        (lomo,) = self.extractors()
-        p, g = (images.gram(self.rows_, lomo) @ self.coef_ for images in (probe, gallery))
+        p, g = (images.gram(self.rows_, self.lomo) @ self.coef_ for images in (probe, gallery))
         return mahalanobis(p, g, self.metric_)
 
 

@@ -6,20 +6,20 @@ from torch import nn
 
 from bench.errors import BenchError, DataError
 from bench.learning.weights import read_weights, save_weights
-from methods._dgd import DGD, MEAN, STD, Inception, load_dgd, normalise
+from methods._dgd import MEAN, STD, DGDNetwork, Inception, load_dgd, normalise
 from methods._srcnn import SRCNN
 
 
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    return DGD(identities=5, width=1 / 16)
+    return DGDNetwork(identities=5, width=1 / 16)
 
 
 def meta_dgd(identities=None):
     """The full network without storage: shapes and counts only."""
     with torch.device("meta"):
-        return DGD(identities)
+        return DGDNetwork(identities)
 
 
 def count_macs(model, size):
@@ -123,7 +123,7 @@ def test_feature_is_fc7_after_batch_norm_and_before_relu(small):
 
 
 def test_dropout_drops_half_of_the_rectified_feature():
-    model = DGD(identities=1, width=1 / 4)
+    model = DGDNetwork(identities=1, width=1 / 4)
     nn.init.ones_(model.fc8.weight)
     torch.manual_seed(0)
     scores = model.classify(torch.ones(2000, 64)).detach()
@@ -134,7 +134,7 @@ def test_dropout_drops_half_of_the_rectified_feature():
 
 def test_initial_values():
     torch.manual_seed(0)
-    model = DGD(identities=100)
+    model = DGDNetwork(identities=100)
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Conv2d):
             assert torch.all(layer.bias == 0.2)
@@ -190,7 +190,7 @@ def test_an_ordinary_block_by_hand():
 def test_first_pool_rounds_up():
     """Of 143 rows the 72nd pooled one sees a single row."""
     torch.manual_seed(0)
-    model = DGD(width=1 / 32).eval()
+    model = DGDNetwork(width=1 / 32).eval()
     seen = []
     model.inception_1a.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[2:]))
     model.features(torch.zeros(1, 3, 143, 55))
@@ -205,7 +205,7 @@ def test_normalisation_by_hand():
 
 def warmed_up(width):
     torch.manual_seed(0)
-    model = DGD(identities=5, width=width)
+    model = DGDNetwork(identities=5, width=width)
     for _ in range(3):
         model(torch.randn(4, 3, 64, 24))
     return model.eval()
@@ -225,7 +225,7 @@ def test_pretrained_weights_load_but_for_the_classifier(tmp_path):
     source = warmed_up(1 / 16)
     path = tmp_path / "dgd.safetensors"
     save_weights(path, source)
-    target = DGD(identities=9, width=1 / 16).eval()
+    target = DGDNetwork(identities=9, width=1 / 16).eval()
     classifier = target.fc8.weight.detach().clone()
     load_dgd(target, path)
     x = torch.randn(2, 3, 64, 24)
@@ -233,12 +233,12 @@ def test_pretrained_weights_load_but_for_the_classifier(tmp_path):
         assert torch.equal(target.features(x), source.features(x))
     assert torch.equal(target.fc8.weight, classifier)
     with pytest.raises(DataError, match=r"conv1\.bias: got \(2,\), expected \(4,\)"):
-        load_dgd(DGD(width=1 / 8), path)
+        load_dgd(DGDNetwork(width=1 / 8), path)
 
 
 def test_features_only_network_has_no_classifier(small):
     with pytest.raises(BenchError, match="no classifier"):
-        DGD(width=1 / 16)(torch.zeros(2, 3, 144, 56))
+        DGDNetwork(width=1 / 16)(torch.zeros(2, 3, 144, 56))
 
 
 @pytest.mark.data
@@ -246,7 +246,7 @@ def test_the_market1501_weights_are_complete(data_root):
     path = data_root.parent / "weights" / "dgd_market1501.safetensors"
     if not path.is_file():
         pytest.skip(f"no pre-trained weights {path}")
-    model = DGD()
+    model = DGDNetwork()
     load_dgd(model, path)
     names = set(read_weights(path))
     assert names - set(model.state_dict()) == {"fc8.weight", "fc8.bias"}

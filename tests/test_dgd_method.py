@@ -13,8 +13,8 @@ from bench.engine.view import build_view
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
-from methods._dgd import DGD, centre, extract, normalise
-from methods.dgd import Person
+from methods._dgd import DGDNetwork, centre, extract, normalise
+from methods.dgd import DGD
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,14 +44,14 @@ def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_training_separates_the_training_people(given, precision) -> None:
-    method = Person(steps=30, lr=0.05, dropout=0.0, precision=precision).fit(given)
+    method = DGD(steps=30, lr=0.05, dropout=0.0, precision=precision).fit(given)
     losses = method.curves_["loss"]["total"]
     assert losses[0] == pytest.approx(np.log(8), rel=0.1), "eight people, fc8 starts near zero"
     assert losses[-1] < 0.9 * losses[0]
 
 
 def test_distances_are_euclidean_between_features_of_the_centres(given) -> None:
-    method = Person(precision="float32").fit(given)
+    method = DGD(precision="float32").fit(given)
     array = given.gallery.array()[:3]
     x = normalise(torch.from_numpy(array[:, 8:152, 8:64].copy()).permute(0, 3, 1, 2) / 255)
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_centre() -> None:
 
 def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("methods.dgd.CHECKPOINT_EVERY", 3)
-    alone = Person(steps=6).fit(given)
+    alone = DGD(steps=6).fit(given)
     batches_seen = []
 
     def killed(network, x):
@@ -81,11 +81,11 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
             raise KeyboardInterrupt
         return forward(network, x)
 
-    forward = DGD.forward
-    monkeypatch.setattr(DGD, "forward", killed)
+    forward = DGDNetwork.forward
+    monkeypatch.setattr(DGDNetwork, "forward", killed)
     with pytest.raises(KeyboardInterrupt):
-        Person(steps=6).fit(replace(given, workspace=tmp_path))
-    resumed = Person(steps=6).fit(replace(given, workspace=tmp_path))
+        DGD(steps=6).fit(replace(given, workspace=tmp_path))
+    resumed = DGD(steps=6).fit(replace(given, workspace=tmp_path))
     assert len(batches_seen) == 5 + 3, "the checkpoint is of update 3"
     assert equal(resumed.network_, alone.network_)
     assert resumed.curves_ == alone.curves_
@@ -118,7 +118,7 @@ def test_pretrained_network_without_fine_tuning(data_root, given) -> None:
     weights = data_root.parent / "weights"
     if not (weights / "dgd_market1501.safetensors").is_file():
         pytest.skip(f"no pre-trained weights in {weights}")
-    method = Person(steps=0).fit(replace(given, profile="quick", weights=weights))
+    method = DGD(steps=0).fit(replace(given, profile="quick", weights=weights))
     assert method.initialisation_.startswith("dgd_market1501.safetensors sha256 ")
     assert method.curves_ is None
     distance = method.distances(given.probe, given.gallery)

@@ -10,9 +10,10 @@ from PIL import Image
 from bench.engine.cache import Cache
 from bench.learning import pretrain
 from bench.learning.training import one_cycle
-from bench.learning.weights import describe, find_weights, read_weights
+from bench.learning.weights import read_weights
 from bench.plugin.base import Pretraining
-from methods._dgd import DGD
+from bench.plugin.weights_files import describe, find_weights
+from methods._dgd import DGDNetwork
 from methods._srcnn import SRCNN
 from methods.srcnn import SuperResolution
 
@@ -41,8 +42,21 @@ def test_dgd_from_a_data_set(bench, tmp_path) -> None:
     assert weights["fc8.weight"].shape[0] == 8
     assert {k.removesuffix("_bn.num_batches_tracked") for k in weights} >= {"conv1", "fc7"}
     assert f"trained on {SMALL}, training part" in describe(path)
-    network = DGD(8, 1 / 8)
+    network = DGDNetwork(8, 1 / 8)
     network.load_state_dict(weights)
+
+
+def test_parameters_take_the_place_of_the_profiles(tmp_path) -> None:
+    lines: list[str] = []
+    job = pretrain.make_job("dgd[steps=2,batch=3]", SMALL, None, None, Cache(tmp_path / "cache"))
+    pretrain.run(job, tmp_path, 0, "smoke", "cpu", lines.append)
+    assert lines[0].startswith("update 1 of 2,")
+
+
+def test_another_broken_plugin_is_no_hindrance(tmp_path, monkeypatch) -> None:
+    (tmp_path / "broken.py").write_text("import bench\nclass B(bench.Method):\n    name = 'b'\nraise SystemExit\n")
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
+    assert pretrain.make_job("dgd", SMALL, None, None, Cache(tmp_path / "cache")).trained.name == "dgd"
 
 
 def test_srcnn_from_any_images_serves_in_the_releases_place(bench, tmp_path, photographs) -> None:
@@ -91,7 +105,13 @@ def test_sub_images_are_those_of_the_image_and_their_input_is_blurred(tmp_path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("xqda", "-d", SMALL), "no method or front-end to pre-train 'xqda': there is dgd, srcnn"),
+        (("xqda", "-d", SMALL), "xqda has nothing to pre-train"),
+        (
+            ("dgdd", "-d", SMALL),
+            "no method or front-end to pre-train 'dgdd': did you mean 'dgd'? there is dgd, srcnn",
+        ),
+        (("dgd[pace=1]", "-d", SMALL), "no parameter of dgd 'pace'"),
+        (("dgd[steps=many]", "-d", SMALL), "the 'steps' parameter of dgd must be"),
         (("dgd",), "either --dataset NAME or --images FOLDER"),
         (("dgd", "-d", SMALL, "--images", "."), "either --dataset NAME or --images FOLDER"),
         (("srcnn", "--images", "nowhere"), "nowhere is not a folder"),

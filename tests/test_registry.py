@@ -1,5 +1,6 @@
 """Plug-ins found by reading files, never by importing them."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.plugin.registry import ROOT, Registry, registry
+from bench.plugin.spec import method_spec
 
 PIXELS = (
     "from bench.plugin.base import Method\n\n"
@@ -142,6 +144,45 @@ def test_what_is_inherited(tmp_path) -> None:
     assert found.get("dataset", "full").attributes["low_resolution"] is None
 
 
+def test_parameters_of_dataclasses(tmp_path) -> None:
+    found = tree(
+        tmp_path,
+        methods___shared="""
+            from dataclasses import dataclass
+            from bench import Method
+
+            @dataclass(kw_only=True, eq=False, repr=False)
+            class Shared(Method):
+                steps: int | None = None
+                rate: float = 0.1
+            """,
+        methods__learner="""
+            import dataclasses
+            from typing import ClassVar
+            from ._shared import Shared
+
+            @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
+            class Learner(Shared):
+                name = "learner"
+                alpha: float = dataclasses.field(default=2.0)
+                rate: float = 0.5
+                table: ClassVar[dict] = {"a": 1}
+            """,
+        methods__plain="""
+            from .learner import Learner
+
+            class Plain(Learner):
+                name = "plain"
+                profiles: bool = True
+            """,
+    )
+    for name in ("learner", "plain"):
+        plugin = found.get("method", name)
+        assert plugin.defaults == {"steps": None, "rate": 0.5, "alpha": 2.0}
+        assert plugin.parameters == "steps=None, rate=0.5, alpha=2.0"
+    assert found.get("method", "plain").attributes == {"name": "plain", "table": {"a": 1}, "profiles": True}
+
+
 def test_underscore_files_hold_no_plugins(tmp_path) -> None:
     assert tree(tmp_path, methods___draft=PIXELS, methods____init__=PIXELS).plugins == ()
 
@@ -154,7 +195,9 @@ def test_an_unknown_name_says_what_there_is(tmp_path) -> None:
         found.get("dataset", "pixels")
 
 
-@pytest.mark.parametrize("source", ["import not_a_library", "raise RuntimeError('no')", "1 / 0", "del Pixels"])
+@pytest.mark.parametrize(
+    "source", ["import not_a_library", "raise RuntimeError('no')", "1 / 0", "del Pixels", "raise SystemExit(0)"]
+)
 def test_a_plugin_that_cannot_be_imported(tmp_path, monkeypatch, source) -> None:
     folder = tmp_path / "methods"
     plugin = tree(tmp_path, methods__pixels=f"{PIXELS}\n{source}\n").get("method", "pixels")
@@ -204,3 +247,44 @@ except SystemExit:
 print("\\nimported:", *[m for m in {(*libraries, "datasets", "methods")} if m in sys.modules])
 """
         assert python(code).splitlines()[-1] == "imported:"
+
+
+class TestOutsideTheTree:
+    """Plug-ins of a folder that BENCH_PLUGINS names."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch) -> Path:
+        (tmp_path / "mine" / "methods").mkdir(parents=True)
+        (tmp_path / "mine" / "methods" / "_size.py").write_text("SIZE = (16, 8)\n")
+        (tmp_path / "mine" / "methods" / "pixels.py").write_text("from ._size import SIZE\n" + PIXELS)
+        (tmp_path / "mine" / "sharpen.py").write_text(
+            "import bench\nclass Sharpen(bench.FrontEnd):\n    name = 'sharpen'\n"
+        )
+        monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / "mine"))
+        return tmp_path / "mine"
+
+    def test_files_and_subfolders(self, folder) -> None:
+        found = registry()
+        assert {"pixels", "xqda"} <= set(found.names("method"))
+        assert "sharpen" in found.names("frontend")
+        kind = found.get("method", "pixels").load()
+        assert kind.name == "pixels"
+        assert sys.modules[kind.__module__].SIZE == (16, 8)
+
+    def test_a_spec_reaches_other_processes(self, folder) -> None:
+        sent = pickle.dumps(method_spec("sharpen+pixels"))
+        code = f"import pickle; spec = pickle.loads({sent!r}); print(spec.build().name, spec.build_frontend().name)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["pixels", "sharpen"]
+
+    def test_a_name_that_is_taken_is_ignored_and_both_files_are_named(self, folder) -> None:
+        (folder / "other.py").write_text(PIXELS.replace("'pixels'", "'xqda'"))
+        assert registry().get("method", "xqda").folder is None
+        (problem,) = registry().problems
+        assert "methods.xqda" in problem
+        assert str(folder / "other.py") in problem
+
+    def test_a_file_that_exits(self, folder) -> None:
+        (folder / "leaver.py").write_text(PIXELS.replace("'pixels'", "'leaver'") + "raise SystemExit(0)\n")
+        with pytest.raises(UsageError, match=r"leaver cannot be loaded from .*/mine/leaver\.py: SystemExit: 0"):
+            registry().get("method", "leaver").load()

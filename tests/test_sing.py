@@ -13,8 +13,8 @@ from bench.engine.view import build_view
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
-from methods._dgd import DGD, normalise
-from methods.sing import SING, Network
+from methods._dgd import DGDNetwork, normalise
+from methods.sing import SING, SINGNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -74,7 +74,7 @@ def test_reductions_and_ranges_of_the_sr_loss(parameters, expected) -> None:
 
 
 def test_one_pass_through_dgd_for_all_streams() -> None:
-    network = Network(4, 1 / 8, 0.0, "y")
+    network = SINGNetwork(4, 1 / 8, 0.0, "y")
     hr, low = torch.rand(2, 3, 144, 56), torch.rand(4, 3, 160, 72)
     sizes = []
     network.reid.register_forward_hook(lambda _, inputs, __: sizes.append(tuple(inputs[0].shape)))
@@ -126,8 +126,8 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
             raise KeyboardInterrupt
         return forward(network, x)
 
-    forward = DGD.forward
-    monkeypatch.setattr(DGD, "forward", killed)
+    forward = DGDNetwork.forward
+    monkeypatch.setattr(DGDNetwork, "forward", killed)
     with pytest.raises(KeyboardInterrupt):
         SING(steps=4).fit(replace(given, workspace=tmp_path))
     resumed = SING(steps=4).fit(replace(given, workspace=tmp_path))

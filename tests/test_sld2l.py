@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.preprocessing import normalize
 
-from bench.protocol.images import Images
-from methods._gram import Whitening
-from methods.sld2l import (
+from methods import _dictionaries
+from methods._dictionaries import (
     BATCH,
     Dictionaries,
     Problem,
-    Weights,
+    Terms,
     code,
     fit_clusters,
     fit_dictionaries,
@@ -23,10 +22,18 @@ from methods.sld2l import (
     nuclear_norm,
     restore,
     shrink_singular_values,
-    spread,
 )
+from methods._gram import Whitening
+from methods.sld2l import spread
+from tests.golden_data import side
 
-SMALL = Weights(atoms=5, iterations=12, tolerance=0)
+SMALL = Terms(atoms=5)
+
+
+@pytest.fixture(autouse=True)
+def twelve_iterations(monkeypatch) -> None:
+    monkeypatch.setattr(_dictionaries, "ITERATIONS", 12)
+    monkeypatch.setattr(_dictionaries, "TOLERANCE", 0)
 
 
 def problem(seed, people=5, images=2, dimension=8):
@@ -84,8 +91,10 @@ def test_no_block_increases_the_objective(seed) -> None:
             value = now
 
 
-def test_it_converges() -> None:
-    objective = fit_dictionaries(*problem(1), replace(SMALL, iterations=3000, tolerance=1e-7)).objective
+def test_it_converges(monkeypatch) -> None:
+    monkeypatch.setattr(_dictionaries, "ITERATIONS", 3000)
+    monkeypatch.setattr(_dictionaries, "TOLERANCE", 1e-7)
+    objective = fit_dictionaries(*problem(1), SMALL).objective
     assert len(objective) < 3000
     assert objective[-2] - objective[-1] < 1e-7 * objective[-2]
 
@@ -125,7 +134,7 @@ def test_centres_and_mapping_are_minimisers() -> None:
     for name in ("centres", "mapping"):
         if name == "mapping":
             targets, pulled = p.targets(), p.y_codes * (p.pull / len(p.y))[:, None]
-            left = p.y_codes.T @ pulled + p.weights.mapping_ridge / 5 * np.eye(5)
+            left = p.y_codes.T @ pulled + p.terms.mapping_ridge / 5 * np.eye(5)
             p.mapping = np.linalg.solve(left, pulled.T @ targets)
         best, value = getattr(p, name).copy(), p.objective()
 
@@ -144,7 +153,7 @@ def test_codes_of_an_orthonormal_dictionary_are_soft_thresholded_projections() -
     random = np.random.default_rng(4)
     dictionary = np.linalg.qr(random.normal(size=(6, 6)))[0][:3]
     rows = random.normal(size=(7, 6))
-    w = Weights(sparsity=0.5, ridge=0.3)
+    w = Terms(sparsity=0.5, ridge=0.3)
     projected = rows @ dictionary.T
     expected = np.sign(projected) * np.maximum(np.abs(projected) - 0.25, 0) / 1.3
     np.testing.assert_allclose(code(rows, dictionary, w), expected, atol=1e-12)
@@ -153,8 +162,8 @@ def test_codes_of_an_orthonormal_dictionary_are_soft_thresholded_projections() -
 def test_a_row_s_code_is_its_own_whatever_batch_it_comes_in() -> None:
     random = np.random.default_rng(5)
     dictionary, rows = random.normal(size=(4, 6)), random.normal(size=(BATCH + 3, 6))
-    whole = code(rows, dictionary, Weights())
-    np.testing.assert_allclose(code(rows[-5:], dictionary, Weights()), whole[-5:], atol=1e-12)
+    whole = code(rows, dictionary, Terms())
+    np.testing.assert_allclose(code(rows[-5:], dictionary, Terms()), whole[-5:], atol=1e-12)
 
 
 def test_shrunk_singular_values_by_decomposition() -> None:
@@ -166,9 +175,10 @@ def test_shrunk_singular_values_by_decomposition() -> None:
     assert nuclear_norm(matrix) == pytest.approx(values.sum())
 
 
-def test_a_strong_low_rank_term_lowers_the_rank() -> None:
+def test_a_strong_low_rank_term_lowers_the_rank(monkeypatch) -> None:
+    monkeypatch.setattr(_dictionaries, "ITERATIONS", 40)
     ranks = [
-        np.linalg.matrix_rank(fit_dictionaries(*problem(7), replace(SMALL, low_rank=weight, iterations=40)).high)
+        np.linalg.matrix_rank(fit_dictionaries(*problem(7), replace(SMALL, low_rank=weight)).high)
         for weight in (0.0, 3.0)
     ]
     assert ranks[0] == 5
@@ -178,7 +188,7 @@ def test_a_strong_low_rank_term_lowers_the_rank() -> None:
 def test_dictionary_steps_lower_their_own_part() -> None:
     random = np.random.default_rng(8)
     codes, rows, dictionary = random.normal(size=(20, 4)), random.normal(size=(20, 7)), random.normal(size=(4, 7))
-    w = Weights(low_rank=0.5)
+    w = Terms(low_rank=0.5)
 
     def value(d):
         penalty = w.ridge * np.square(d).sum() + w.low_rank * np.linalg.norm(d, "nuc")
@@ -193,7 +203,7 @@ def test_dictionary_steps_lower_their_own_part() -> None:
 
 def test_restoring_takes_the_dictionaries_that_rebuild_a_row_best() -> None:
     """Two clusters, each of one atom: a low axis that stands for another high axis."""
-    w = Weights(sparsity=0, ridge=1e-6)
+    w = Terms(sparsity=0, ridge=1e-6)
     axes = np.eye(4)
     found = [Dictionaries(axes[[2]], axes[[0]], np.eye(1), []), Dictionaries(axes[[3]], axes[[1]], np.eye(1), [])]
     low = np.array([[1.0, 0.1, 0, 0], [0.1, 1.0, 0, 0]])
@@ -226,10 +236,8 @@ def test_whitened_rows_are_unit_and_depend_on_inner_products_alone() -> None:
 
 
 def test_rows_of_the_basis_are_spread_over_the_people() -> None:
-    identity = np.array([3, 3, 3, 3, 1, 1, 1, 1])
-    parts = ((None, np.arange(4)), (None, np.arange(10, 14)))
-    images = Images(parts, identity, np.full(8, "a"), np.arange(8.0), list(range(8)))
+    images = side([3, 1], range(4), (16, 8), "a")
     assert spread(images, 8) is images
     few = spread(images, 4)
     assert sorted(few.identity) == [1, 1, 3, 3]
-    assert few.area.tolist() == list(few.native)
+    assert len({image.tobytes() for image in few.native}) == 4

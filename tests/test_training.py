@@ -272,7 +272,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 def test_a_damaged_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "training.pt"
     path.write_bytes(content)
-    with pytest.raises(BenchError, match=r"training\.pt cannot be read .* delete it to start anew"):
+    with pytest.raises(BenchError, match=r"training\.pt cannot be read .* delete it to start again"):
         fit(net(), checkpoint=path)
 
 

@@ -2,24 +2,20 @@
 
 import hashlib
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from scipy.io import savemat
 
 from bench.errors import BenchError, DataError
-from bench.learning.weights import (
-    READERS,
-    find_weights,
-    load_weights,
-    read_weights,
-    save_weights,
-    sha256,
-    weights_folder,
-)
-from bench.plugin.weights import SUFFIXES
+from bench.learning.weights import READERS, load_weights, read_weights, save_weights
+from bench.plugin.registry import ROOT
+from bench.plugin.weights_files import SUFFIXES, find_weights, sha256, weights_folder
 
 
 def module():
@@ -104,7 +100,7 @@ def test_files_must_hold_named_arrays_of_numbers(tmp_path):
         read_weights(tmp_path / "text.mat")
 
 
-def test_load_copies_every_tensor_and_skips_what_it_is_told_to():
+def test_load_copies_every_tensor_and_skips_the_given_prefixes():
     source, target = module(), module()
     torch.nn.init.normal_(source[1].weight)
     tensors = dict(source.state_dict())
@@ -176,5 +172,57 @@ def test_a_file_is_found_by_name_below_the_weights_folder(tmp_path, monkeypatch)
     assert find_weights("x2.mat", tmp_path) == tmp_path / "srcnn" / "x2.mat"
 
 
-def test_what_is_found_can_be_read() -> None:
-    assert tuple(READERS) == SUFFIXES
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_converted(tmp_path, kind):
+    source, target = module(), module()
+    path = tmp_path / "half.safetensors"
+    save_file({n: t.to(kind) if t.is_floating_point() else t for n, t in source.state_dict().items()}, path)
+    load_weights(target, read_weights(path), path)
+    for name, tensor in target.state_dict().items():
+        stored = source.state_dict()[name]
+        assert tensor.dtype == stored.dtype
+        assert torch.equal(tensor, stored.to(kind).to(tensor.dtype) if tensor.is_floating_point() else stored)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (torch.full((2, 3), 1e300, dtype=torch.float64), "with values too large for float32 (0.weight)"),
+        (torch.full((2, 3), float("inf")), "with NaN or infinite values (0.weight)"),
+        (torch.full((2, 3), 1j), "of another kind than dense floating-point numbers (0.weight: complex64)"),
+        (torch.ones(2, 3, dtype=torch.int64), "(0.weight: int64)"),
+        (torch.ones(2, 3, dtype=torch.bool), "(0.weight: bool)"),
+        (torch.ones(2, 3).to_sparse(), "(0.weight: sparse)"),
+    ],
+    ids=["large", "infinite", "complex", "integers", "booleans", "sparse"],
+)
+def test_tensors_that_are_no_weights_are_refused_in_one_line(tensor, words):
+    target = module()
+    before = target[0].weight.detach().clone()
+    with pytest.raises(DataError) as error:
+        load_weights(target, {**target.state_dict(), "0.weight": tensor}, "file")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert torch.equal(target[0].weight, before)
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize")
+def test_quantised_tensors_are_refused():
+    quantised = torch.quantize_per_tensor(torch.ones(2, 3), 0.1, 0, torch.qint8)
+    with pytest.raises(DataError, match=r"\(0\.weight: quantised\)"):
+        load_weights(module(), {**module().state_dict(), "0.weight": quantised}, "file")
+
+
+def test_matlab_stores_whole_doubles_as_bytes(tmp_path):
+    savemat(tmp_path / "w.mat", {"a": np.array([[0.0, 3.0]])})
+    assert read_weights(tmp_path / "w.mat")["a"].dtype == torch.float64
+
+
+def test_the_formats_that_are_found_are_those_that_are_read():
+    assert set(SUFFIXES) == set(READERS)
+
+
+def test_finding_files_needs_no_torch():
+    code = "import sys, bench.plugin.weights_files; print('torch' in sys.modules, 'bench.learning' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -86,7 +86,7 @@ def make_settings(options: Namespace) -> "Settings":
     from bench.engine.cache import Cache, cache_folder
     from bench.engine.plan import Settings, parse_splits
     from bench.learning.device import devices, resolve_device
-    from bench.learning.weights import weights_folder
+    from bench.plugin.weights_files import weights_folder
 
     store, others = writing_stores(options.results)
     return Settings(

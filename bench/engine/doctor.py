@@ -22,6 +22,7 @@ from bench.errors import BenchError, DataError, counted, listing
 from bench.plugin.base import Photo
 from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, dataset_spec
+from bench.plugin.weights_files import SUFFIXES, sha256, weights_folder
 
 COUNTED = {"images": "image", "identities": "person", "cameras": "camera"}
 
@@ -164,11 +165,9 @@ def label_of(photo: Photo) -> str:
 
 def examine_weights(given: Path | None) -> dict[str, Any]:
     """The weights files below the folder, each with its SHA-256 and size."""
-    from bench.learning.weights import READERS, sha256, weights_folder
-
     try:
         folder = weights_folder(given)
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READERS and p.is_file()) if folder else []
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()) if folder else []
         return {
             "folder": str(folder) if folder else None,
             "files": [

@@ -259,7 +259,7 @@ def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> t
 @cache
 def file_sha256(path: Path, changed: int) -> str:
     """SHA-256 of a file, read once for each time that it was changed."""
-    from bench.learning.weights import sha256
+    from bench.plugin.weights_files import sha256
 
     return sha256(path)
 

@@ -1,8 +1,8 @@
 """Stored rows computed again: one split of each, drawn at random, and compared with what is stored.
 
-Closed-form rows must repeat exactly: CMC, mAP and every probe's rank.  Trained rows may differ by `NOISE`, since sums in
-another order, another number of threads or another precision change what a network becomes.  A row that repeats has the
-verification appended to every cell; cells of older versions then count for the code as it is.
+Closed-form rows must repeat exactly: CMC, mAP and every probe's rank.  Rows of networks may differ by `NOISE`, since sums
+in another order, another number of threads or another precision change what a network becomes.  A row that repeats has
+the verification appended to every cell; cells of older versions then count for the code as it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from bench.engine.run import compute
 from bench.engine.store import Result
 
 NOISE = 0.02
-"""Largest difference of a trained row's CMC or mAP: 2 percent points, some four times what another processor changes."""
+"""Largest difference of a network's CMC or mAP: 2 percent points, some four times what another processor changes."""
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,21 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.engine.cache import Cache
 from bench.engine.data import list_photos, natural_order, originals
 from bench.engine.decode import SUFFIXES
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, NotApplicable, UsageError
 from bench.plugin.base import Photo, Pretraining, Trained
-from bench.plugin.registry import registry, unknown
-from bench.plugin.spec import dataset_spec
+from bench.plugin.grammar import split_text
+from bench.plugin.registry import Plugin, registry, unknown
+from bench.plugin.spec import dataset_spec, distribute
 from bench.protocol.images import Packed, digest
 
 
@@ -31,13 +33,15 @@ class Job:
 def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | None, cache: Cache) -> Job:
     """Read the images of a data set's training part, or of a folder of any images.
 
+    name: a method or front-end with its parameters, ``dgd[steps=500]``.
+
     UsageError for a name that cannot be pre-trained or lacks what it needs; DataError for images that cannot be read.
     """
-    plugins = [p for p in registry().plugins if p.kind != "dataset"]
-    found = next((p for p in plugins if p.name == name), None)
-    able = [p.name for p in plugins if can_pretrain(p.load())]
-    if found is None or name not in able:
-        raise unknown("method or front-end to pre-train", name, able)
+    found, parameters = trained_spec(name)
+    kind: type[Trained] = found.load()
+    if kind.pretrain is Trained.pretrain:
+        raise UsageError(f"{found.name} has nothing to pre-train")
+    trained = kind(**parameters)
     if (dataset is None) == (folder is None):
         raise UsageError("say what to train on: either --dataset NAME or --images FOLDER")
     if dataset is not None:
@@ -45,9 +49,9 @@ def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | N
         photos = list_photos(spec.build(), root, training=True)
         order = natural_order({photo.identity for photo in photos})
         labels = np.array([order[photo.identity] for photo in photos], np.int64)
-        return Job(found.load()(), decoded(photos, spec.text, cache), labels, f"{spec.text}, training part")
+        return Job(trained, decoded(photos, spec.text, cache), labels, f"{spec.text}, training part")
     photos = [Photo(path, "", "") for path in image_files(Path(str(folder)))]
-    return Job(found.load()(), decoded(photos, "images", cache), None, f"{len(photos)} images of {folder}")
+    return Job(trained, decoded(photos, "images", cache), None, f"{len(photos)} images of {folder}")
 
 
 def decoded(photos: list[Photo], name: str, cache: Cache) -> Packed:
@@ -55,7 +59,25 @@ def decoded(photos: list[Photo], name: str, cache: Cache) -> Packed:
     return originals(photos, name, cache)[1]
 
 
-def can_pretrain(kind: type[Trained]) -> bool:
+def trained_spec(text: str) -> tuple[Plugin, Mapping[str, Any]]:
+    """The method or front-end of that name, and its parameters' values; no other plug-in is loaded."""
+    name, pairs = split_text(text)
+    plugins = {p.name: p for p in registry().plugins if p.kind != "dataset"}
+    if name not in plugins:
+        raise unknown(
+            "method or front-end to pre-train", name, [n for n, p in sorted(plugins.items()) if can_pretrain(p)]
+        )
+    plugin = plugins[name]
+    (parameters,) = distribute(name, pairs, [(name, plugin.load())])
+    return plugin, parameters
+
+
+def can_pretrain(plugin: Plugin) -> bool:
+    """Whether it says how; one that cannot be loaded does not."""
+    try:
+        kind: type[Trained] = plugin.load()
+    except NotApplicable:
+        return False
     return kind.pretrain is not Trained.pretrain
 
 

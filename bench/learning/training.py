@@ -108,7 +108,7 @@ class Compute:
 def seeded(*parts: int, device: str = "cpu") -> Iterator[None]:
     """Random numbers of torch, on the CPU and on `device`, from a seed made of non-negative integers; then as before.
 
-    For initial weights: ``with seeded(seed): model = DGD(identities)``.
+    For initial weights: ``with seeded(seed): model = Network(identities)``.
     """
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -172,8 +172,8 @@ class Progress:
     seconds_left: float
 
 
-def told(report: Callable[[str], None]) -> Callable[[Progress], None]:
-    """Progress as a line of text."""
+def as_line(report: Callable[[str], None]) -> Callable[[Progress], None]:
+    """Report progress as a line of text."""
 
     def progress(now: Progress) -> None:
         left = str(timedelta(seconds=round(now.seconds_left)))
@@ -423,12 +423,12 @@ def _resume(
         differ = [key for key in about if found[key] != about[key]]
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = " ".join(str(error).split())[:200]
-        raise BenchError(f"the checkpoint {path} cannot be read ({reason}); delete it to start anew") from error
+        raise BenchError(f"the checkpoint {path} cannot be read ({reason}); delete it to start again") from error
     if differ:
         detail = next((f": {key} {found[key]!r}, now {about[key]!r}" for key in differ[:1] if key in SHOWN), "")
         raise BenchError(
             f"the checkpoint {path} is of another training (it differs in {', '.join(differ)}{detail}); "
-            "delete it to start anew"
+            "delete it to start again"
         )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])

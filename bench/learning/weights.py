@@ -1,10 +1,9 @@
-"""Weights files: found, read without ever running code from them, and loaded into a network with clear errors.
+"""Weights files: read without ever running code from them, and loaded into a network with clear errors.
 
 Formats by suffix: ``.safetensors``, Matlab's ``.mat`` up to version 7.2, and ``.pt`` or ``.pth`` by
 ``torch.load(weights_only=True)``.  torch is imported when a file is read, not before.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,37 +12,11 @@ import numpy as np
 
 from bench.errors import BenchError, DataError, listing
 from bench.files import write_atomically
-from bench.plugin.weights import find_weights as find_weights
-from bench.plugin.weights import weights_folder as weights_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    return digest.hexdigest()
-
-
-def describe(path: Path) -> str:
-    """A weights file in a few words: name, the start of its SHA-256 and, where its header says, what it learnt from."""
-    source = ""
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        try:
-            with safe_open(path, "np") as file:
-                source = (file.metadata() or {}).get("trained_on", "")
-        except Exception as error:  # the library raises several kinds for a damaged file
-            raise DataError(f"{path} is not a readable .safetensors file: {error}") from error
-    return f"{path.name} sha256 {sha256(path)[:12]}" + (f" (trained on {source})" if source else "")
+PLAIN = "dense floating-point numbers"
 
 
 def read_weights(path: Path) -> "dict[str, Tensor]":
@@ -75,7 +48,7 @@ def _read_mat(path: Path) -> "dict[str, Tensor]":
     import torch
     from scipy.io import loadmat
 
-    arrays = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    arrays = {name: value for name, value in loadmat(path, mat_dtype=True).items() if not name.startswith("__")}
     for name, value in arrays.items():
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
             raise DataError(f"{path}: {name!r} is not an array of numbers")
@@ -109,8 +82,10 @@ def load_weights(
     source: what the tensors came from, for messages.  skip: prefixes of names to leave as they are, in the file and in
     the module.  Batch normalisation's batch counters may be missing: with a fixed momentum nothing depends on them.
 
-    DataError naming the missing and unexpected names, wrong shapes and values that are not finite; the module is then
-    unchanged.
+    Floating-point tensors of any precision are converted to the module's.
+
+    DataError naming the missing and unexpected names, wrong shapes, tensors of other kinds, and values that are not
+    finite or too large for the module's precision; the module is then unchanged.
     """
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(skip)}
     wanted = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(skip)}
@@ -126,11 +101,31 @@ def load_weights(
         if kept[name].shape != wanted[name].shape
     ]:
         faults.append(f"{len(wrong)} of wrong shape ({listing(wrong)})")
-    if broken := [name for name in common if not kept[name].isfinite().all()]:
+    kinds = [f"{name}: {kind}" for name in common if (kind := unusable_kind(kept[name], wanted[name]))]
+    if kinds:
+        faults.append(f"{len(kinds)} of another kind than {PLAIN} ({listing(kinds)})")
+    plain = [name for name in common if not unusable_kind(kept[name], wanted[name])]
+    if broken := [name for name in plain if not kept[name].double().isfinite().all()]:
         faults.append(f"{len(broken)} with NaN or infinite values ({listing(broken)})")
+    large = [name for name in plain if name not in broken and not kept[name].to(wanted[name].dtype).isfinite().all()]
+    if large:
+        faults.append(f"{len(large)} with values too large for float32 ({listing(large)})")
     if faults:
         raise DataError(f"{source} does not fit {type(module).__name__}: {'; '.join(faults)}")
     module.load_state_dict(kept, strict=False)
+
+
+def unusable_kind(tensor: "Tensor", wanted: "Tensor") -> str | None:
+    """What a tensor is, where it cannot stand for `wanted`: sparse, quantised, complex or whole numbers for floats."""
+    import torch
+
+    if tensor.layout != torch.strided:
+        return "sparse"
+    if tensor.is_quantized:
+        return "quantised"
+    if wanted.is_floating_point() != tensor.is_floating_point():
+        return str(tensor.dtype).removeprefix("torch.")
+    return None
 
 
 def save_weights(path: Path, module: "nn.Module", **about: str) -> None:

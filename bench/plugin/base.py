@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from bench.errors import UsageError
-from bench.plugin.weights import find_weights
+from bench.plugin.weights_files import find_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -153,11 +153,11 @@ class Trained(BaseEstimator):
     profiles: ClassVar[bool] = False
 
     def files(self, profile: str) -> tuple[str, ...]:
-        """Names of the weights files that it starts from; none for one that starts from nothing."""
+        """Names of the weights files that it starts from, if any: the one hook for weights."""
         return ()
 
     def available(self, weights: Path | None, profile: str) -> str | None:
-        """None when it can run on this machine, otherwise the reason why it cannot: a weights file that is not there.
+        """For the harness: None when all of `files` are there, otherwise the reason why it cannot run here.
 
         weights: the folder of weights files, None where there is none.
         """
@@ -169,7 +169,7 @@ class Trained(BaseEstimator):
         return f"{self.name} starts from {', '.join(missing)}, {where}{scratch}"
 
     def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
-        """The files below `weights` that training starts from; their contents become part of a cell's name."""
+        """The paths below `weights` of all of `files`; their contents become part of a cell's name."""
         return [path for name in self.files(profile) if weights and (path := find_weights(name, weights))]
 
     def pretrain(self, given: Pretraining) -> "Mapping[str, nn.Module]":

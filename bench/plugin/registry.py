@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.errors import NotApplicable, UsageError
 from bench.plugin import outside
+from bench.plugin.source import base_names, constants, docstring, imported_names, literals, signature
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE / "_tree" if (PACKAGE / "_tree").is_dir() else PACKAGE.parent
@@ -61,9 +62,7 @@ class Plugin:
             raise
         except BaseException as error:  # a plug-in's file is anyone's: whatever it raises costs this plug-in only
             reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-            raise NotApplicable(
-                f"{self.name} cannot be loaded from {self.file}: {reason}"
-            ) from error
+            raise NotApplicable(f"{self.name} cannot be loaded from {self.file}: {reason}") from error
 
 
 @dataclass(frozen=True)
@@ -135,10 +134,10 @@ def read_plugins(root: Path, folders: tuple[Path, ...]) -> Registry:
         if not isinstance(name, str) or not kinds or module.partition(".")[2].startswith("_"):
             continue
         attributes = {k: v for _, n in reversed(family) for k, v in constants(n).items()}
-        signature = next((s for _, n in family if (s := init_signature(n)) is not None), {})
-        text = ", ".join(f"{key}={value}" if value else key for key, value in signature.items())
+        parameters = signature([n for _, n in family])
+        text = ", ".join(f"{key}={value}" if value else key for key, value in parameters.items())
         plugin = Plugin(
-            name, kinds[0], module, class_name, docstring(node), text, attributes, literals(signature), homes[module]
+            name, kinds[0], module, class_name, docstring(node), text, attributes, literals(parameters), homes[module]
         )
         if (other := plugins.setdefault((plugin.kind, name), plugin)) is not plugin:
             problems.append(
@@ -150,60 +149,3 @@ def read_plugins(root: Path, folders: tuple[Path, ...]) -> Registry:
 def said(plugin: Plugin) -> str:
     """A plug-in's module, or its file where it lies outside the tree."""
     return plugin.file if plugin.folder else plugin.module
-
-
-def imported_names(tree: ast.Module, package: str) -> dict[str, tuple[str, str]]:
-    """What ``from module import name`` brings into a file of `package`: local name -> (module, name there)."""
-    return {
-        alias.asname or alias.name: (f"{package}.{node.module}" if node.level else str(node.module), alias.name)
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-
-
-def base_names(node: ast.ClassDef) -> list[str]:
-    return [b.id if isinstance(b, ast.Name) else b.attr for b in node.bases if isinstance(b, ast.Name | ast.Attribute)]
-
-
-def docstring(node: ast.ClassDef) -> str:
-    return (ast.get_docstring(node) or "").split("\n")[0]
-
-
-def constants(node: ast.ClassDef) -> dict[str, object]:
-    """Class attributes that are literal values."""
-    found: dict[str, object] = {}
-    for statement in node.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            target, value = statement.targets[0].id, statement.value
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
-            target, value = statement.target.id, statement.value
-        else:
-            continue
-        try:
-            found[target] = ast.literal_eval(value)
-        except ValueError:
-            continue
-    return found
-
-
-def init_signature(node: ast.ClassDef) -> dict[str, str] | None:
-    """Parameters of the constructor with their defaults' source, empty for none; None where the class has no own."""
-    for statement in node.body:
-        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            arguments = statement.args.args[1:] + statement.args.kwonlyargs
-            defaults = [*statement.args.defaults, *(d for d in statement.args.kw_defaults if d is not None)]
-            sources = ["" for _ in arguments[len(defaults) :]] + [ast.unparse(default) for default in defaults]
-            return {argument.arg: source for argument, source in zip(arguments, sources, strict=True)}
-    return None
-
-
-def literals(signature: dict[str, str]) -> dict[str, object]:
-    """The defaults as values; one that is not a literal stands as its source."""
-    found: dict[str, object] = {}
-    for key, source in signature.items():
-        try:
-            found[key] = ast.literal_eval(source)
-        except (ValueError, SyntaxError):
-            found[key] = source
-    return found

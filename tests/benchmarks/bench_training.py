@@ -20,7 +20,7 @@ from bench.engine.provenance import machine
 from bench.learning.precision import precision_for
 from bench.learning.training import Compute, parameter_groups, seeded
 from methods._dgd import INPUT, RESIZED, as_tensor, centre, extract, normalise
-from methods.sing import SING, Network
+from methods.sing import SING, SINGNetwork
 
 # Multiply-accumulates of one image: DGD at 144x56, and SRCNN's valid convolutions from 160x72.
 DGD_MACS = 1.577e9
@@ -56,7 +56,7 @@ def main() -> None:
 
     images = np.random.default_rng(0).integers(256, size=(options.images, *RESIZED, 3), dtype=np.uint8)
     with seeded(0):
-        network = Network(PEOPLE, 1.0, 0.5, "y").eval()
+        network = SINGNetwork(PEOPLE, 1.0, 0.5, "y").eval()
     for side, prepare in (("gallery", None), ("probe", network.enhance)):
         found: dict[str, np.ndarray] = {}
 
@@ -90,7 +90,7 @@ def matmul_peak(compute: Compute, size: int = 2048, rounds: int = 5) -> float:
 def training_step(compute: Compute, batch: int) -> Callable[[], None]:
     """One update of SING on random images; weights and momentum stay from call to call."""
     with seeded(0):
-        network = Network(PEOPLE, 1.0, 0.5, "y").train()
+        network = SINGNetwork(PEOPLE, 1.0, 0.5, "y").train()
         network.sr.pass_through()
         sent = compute.send(
             {
@@ -117,7 +117,7 @@ def training_step(compute: Compute, batch: int) -> Callable[[], None]:
 
 
 @torch.no_grad()
-def literal_features(network: Network, images: np.ndarray, compute: Compute, enhance: bool) -> np.ndarray:
+def literal_features(network: SINGNetwork, images: np.ndarray, compute: Compute, enhance: bool) -> np.ndarray:
     compute.place(network)
     parts = []
     for start in range(0, len(images), 32):

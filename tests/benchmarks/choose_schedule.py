@@ -27,8 +27,8 @@ from bench.engine.matching import fit_and_match
 from bench.engine.provenance import machine
 from bench.engine.run import code_of, initial_weights
 from bench.engine.view import Setup, build_view
-from bench.learning.weights import weights_folder
 from bench.plugin.spec import DatasetSpec, dataset_spec, method_spec
+from bench.plugin.weights_files import weights_folder
 from bench.protocol.images import digest
 from bench.protocol.splits import folds
 from bench.report.tables import percent_at
@@ -59,9 +59,9 @@ def main() -> None:
         scores = []
         for fold, (train, held_out) in enumerate(parts):
             scores.append(measure(text, data, dataset, train, held_out, fold, options))
-            print(f"{text}, fold {fold}: {told(scores[-1])}", flush=True)
+            print(f"{text}, fold {fold}: {as_text(scores[-1])}", flush=True)
         if len(scores) > 1:
-            print(f"{text}, mean of {len(scores)} folds: {told(np.mean(scores, axis=0))}", flush=True)
+            print(f"{text}, mean of {len(scores)} folds: {as_text(np.mean(scores, axis=0))}", flush=True)
 
 
 def measure(
@@ -98,7 +98,7 @@ def measure(
     return result
 
 
-def told(result: Sequence[float]) -> str:
+def as_text(result: Sequence[float]) -> str:
     *ranks, mean_precision, seconds = result
     return f"rank 1/5/10/20 {'/'.join(f'{r:.1f}' for r in ranks)}, mAP {mean_precision:.1f}, {seconds:.0f} s"
 
