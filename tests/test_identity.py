@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from bench.engine import identity
-from bench.engine.freshness import current, stale
+from bench.engine.freshness import as_now, current, stale
 from bench.engine.identity import Cell, changes, depends_of
 from bench.engine.store import Result, Store
 from bench.errors import UsageError
 from bench.plugin.registry import Registry, registry
-from tests.cells import cell, fill
+from tests.cells import cell, fill, record
 
 
 def with_plugin(monkeypatch: pytest.MonkeyPatch, kind: str, name: str, **change: object) -> None:
@@ -117,6 +117,17 @@ def test_changes_are_said_in_words() -> None:
     a, b = depends_of("bicubic+xqda", "viper"), depends_of("bicubic+xqda[solver=eigh]", "viper[images_per_view=2]")
     assert changes(a, b) == ["the protocol's images_per_view none, now 2", "xqda's solver svd, now eigh"]
     assert changes(a, a) == []
+
+
+def test_an_option_that_is_new_makes_nothing_stale_and_parts_no_row(tmp_path, monkeypatch) -> None:
+    fill(tmp_path, "l2", "viper", [0.5])
+    plugin = registry().get("method", "l2")
+    with_plugin(monkeypatch, "method", "l2", defaults={**plugin.defaults, "mirror": False})
+    Store(tmp_path).put(cell("l2", "viper", split=1), record([0.5]), {})
+    results = Store(tmp_path).read_all()[0]
+    assert stale_rows(results) == set()
+    assert len({r.cell.row for r in results}) == 2
+    assert len({as_now(r).row for r in results}) == 1
 
 
 def test_a_fingerprint_is_of_everything_and_a_row_of_all_but_the_split() -> None:

@@ -15,7 +15,7 @@ from bench.engine.view import View, build_view
 from bench.learning.training import Compute
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol import scoring as cmc
-from methods._dgd import DGD, DGD_FILE, extract, load_dgd
+from methods._dgd import DGD_FILE, DGDNetwork, extract, load_dgd
 
 PEOPLE = 316
 
@@ -32,7 +32,7 @@ def test_rank_one_in_bfloat16_is_within_a_point_of_float32(data_root: Path, tmp_
     file = data_root.parent / "weights" / DGD_FILE
     if not file.is_file():
         pytest.skip(f"no pre-trained weights {file}")
-    network = DGD().eval()
+    network = DGDNetwork().eval()
     load_dgd(network, file)
     data = load(dataset_spec("viper"), data_root, 0, Cache(tmp_path))
     people = data.split(0, 0).test

@@ -1,8 +1,9 @@
 """Which stored cells the code as it is would compute again, and why; no plug-in is imported."""
 
+from dataclasses import replace
 from functools import cache
 
-from bench.engine.identity import Depends, changes, depends_of
+from bench.engine.identity import Cell, Depends, changes, depends_of
 from bench.engine.store import Result
 from bench.errors import BenchError
 
@@ -14,6 +15,15 @@ def stale(result: Result) -> list[str]:
     if now is None or now == result.cell.depends:
         return []
     return changes(result.cell.depends, now)
+
+
+def as_now(result: Result) -> Cell:
+    """The stored cell as the code would name it now, options that are new since at their defaults; a stale cell, and
+    one whose plug-in is not there any more, as it is."""
+    now = current(result.cell.method, result.cell.dataset)
+    if now is None or now == result.cell.depends or stale(result):
+        return result.cell
+    return replace(result.cell, depends=now)
 
 
 @cache

@@ -90,12 +90,16 @@ def depends_of(method: str, dataset: str) -> Depends:
 
 
 def changes(stored: Depends, now: Depends) -> list[str]:
-    """What differs, in words: ``version of xqda 1, now 2``; empty when nothing does."""
+    """What differs, in words: ``version of xqda 1, now 2``; empty when nothing does.
+
+    An option or part that one side does not know is no change: a new option leaves numbers as they are at its default,
+    or else the version of its plug-in or step is raised.
+    """
     before, after = dict(flat(stored)), dict(flat(now))
     return [
-        f"{name} {before.get(name, 'none')}, now {after.get(name, 'none')}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
+        f"{name} {before[name]}, now {after[name]}"
+        for name in sorted(before.keys() & after.keys())
+        if before[name] != after[name]
     ]
 
 

@@ -66,8 +66,14 @@ class Settings:
         return (*self.others, self.store)
 
     def find(self, cell: Cell) -> Result | None:
-        """The finished cell, from the first store that has it."""
-        return next((found for store in self.stores if (found := store.get(cell))), None)
+        """The finished cell, from the first store that has it, also from before some option was added."""
+        for store in self.stores:
+            if found := store.get(cell):
+                return found
+            for other in store.others(cell):
+                if freshness.as_now(other) == cell:
+                    return other
+        return None
 
     def setup(self, cell: Cell, device: str, workspace: Path | None = None) -> Setup:
         return Setup(cell.profile, device, self.weights, cell.weights, workspace, self.compile, self.deterministic)

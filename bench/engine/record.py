@@ -101,6 +101,23 @@ class Failure(msgspec.Struct, frozen=True):
     traceback: str = ""
 
 
+class PluginUsed(msgspec.Struct, frozen=True):
+    name: str
+    version: int
+    options: dict[str, str]
+
+
+class Dependencies(msgspec.Struct, frozen=True):
+    """The shape of `bench.engine.identity.depends_of`'s values, which a file's must have."""
+
+    parts: dict[str, int] = {}
+    method: PluginUsed | None = None
+    front_end: PluginUsed | None = None
+    dataset: PluginUsed | None = None
+    harness: dict[str, str] = {}
+    protocol: dict[str, str] = {}
+
+
 class StoredCell(msgspec.Struct, frozen=True):
     """The cell as it stands in a file."""
 
@@ -112,6 +129,9 @@ class StoredCell(msgspec.Struct, frozen=True):
     data: str
     weights: tuple[str, ...]
     depends: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        msgspec.convert(self.depends, Dependencies)
 
     def cell(self) -> Cell:
         return Cell(

@@ -1,8 +1,8 @@
 """Stored rows computed again: one split of each, drawn at random, and compared with what is stored.
 
-Closed-form rows must repeat exactly: CMC, mAP and every probe's rank.  Rows of networks may differ by `NOISE`, since sums
-in another order, another number of threads or another precision change what a network becomes.  A row that repeats has
-the verification appended to every cell; cells of older versions then count for the code as it is.
+Closed-form rows must repeat exactly: CMC, mAP and every probe's rank.  Rows of networks may differ by `NOISE`, since
+sums in another order, another number of threads or another precision change what a network becomes.  A row that repeats
+has the verification appended to every cell; cells of older versions then count for the code as it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
+from bench.engine.freshness import as_now
 from bench.engine.plan import Settings, Task, has_profiles
 from bench.engine.record import Failure, Record, Verified
 from bench.engine.run import compute
@@ -33,7 +34,7 @@ def verify(tasks: Sequence[Task], settings: Settings) -> Iterator[Finding]:
     rows: dict[str, list[tuple[Task, Result]]] = {}
     for task in tasks:
         for result in stored(task, settings):
-            rows.setdefault(result.cell.row, []).append((task, result))
+            rows.setdefault(as_now(result).row, []).append((task, result))
     for row, cells in rows.items():
         yield verify_row(row, cells, settings)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.engine.freshness import stale
+from bench.engine.freshness import as_now, stale
 from bench.engine.store import Result, read_stores
 from bench.errors import UsageError
 from bench.plugin.registry import ROOT
@@ -102,7 +102,7 @@ def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
         cell.seed,
         cell.profile,
         cell.fingerprint,
-        cell.row,
+        as_now(result).row,
         "+".join(cell.weights),
         bool(stale(result)),
         result.origin,

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from bench.engine.freshness import stale
+from bench.engine.freshness import as_now, stale
 from bench.engine.identity import PROTOCOL_STEPS, Cell
 from bench.engine.record import Record, Scores
 from bench.engine.store import Result
@@ -49,7 +49,7 @@ class Group:
     @cached_property
     def comparable(self) -> str:
         """Equal for two groups whose numbers may be compared split by split: same data, matched and scored alike."""
-        cell = self.cell
+        cell = as_now(next(iter(self.results.values())))
         parts = cell.depends.get("parts") or {}
         own = {step: parts.get(step) for step in PROTOCOL_STEPS}
         return json.dumps([cell.data, cell.seed, own, cell.depends.get("protocol")], sort_keys=True, default=str)
@@ -115,7 +115,7 @@ class Groups:
             if base_and_subset(result.cell.method)[1] in (subset, MethodOptions.anchors):
                 scores = subset_scores(result, subset)
                 if scores is not None:
-                    rows.setdefault(result.cell.row, []).append((result, scores))
+                    rows.setdefault(as_now(result).row, []).append((result, scores))
         groups = []
         for pairs in rows.values():
             pairs.sort(key=lambda pair: pair[0].cell.split)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bench.engine.freshness import stale
+from bench.engine.freshness import as_now, stale
 from bench.engine.store import Result
 from bench.report.escape import for_terminal
 from bench.report.groups import users_stores
@@ -41,7 +41,7 @@ def summarise(results: Sequence[Result]) -> list[Row]:
     rows: dict[str, Row] = {}
     for result in results:
         cell = result.cell
-        key = cell.row
+        key = as_now(result).row
         if key not in rows:
             rows[key] = Row(
                 cell.dataset, cell.method, cell.seed, cell.profile, key, cell.data, cell.weights, stale=stale(result)
