@@ -20,7 +20,7 @@ from methods._dgd import DGD_FILE, DGDNetwork, extract, load_dgd
 PEOPLE = 316
 
 
-def rank_one(network: DGD, view: View, people: np.ndarray, compute: Compute) -> float:
+def rank_one(network: DGDNetwork, view: View, people: np.ndarray, compute: Compute) -> float:
     probe, gallery = (view.images(side, None, people) for side in ("probe", "gallery"))
     distances = cdist(*(extract(network, images.array(), compute) for images in (probe, gallery)))
     return float(cmc.cmc(*cmc.match_positions(distances, probe.identity, gallery.identity), 1)[0])
