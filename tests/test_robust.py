@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.engine import run as runner
+from bench.engine import workers
 from bench.engine.isolation import isolated
 from bench.engine.store import Store
 from tests.conftest import ROOT, bench_process
@@ -219,8 +219,8 @@ class TestSystem:
             def __call__(self, calls):
                 return (function(*arguments) for function, arguments, _ in calls)
 
-        monkeypatch.setattr(runner, "Parallel", Parallel)
-        monkeypatch.setattr(runner, "end_with", lambda _: None)
+        monkeypatch.setattr(workers, "Parallel", Parallel)
+        monkeypatch.setattr(workers, "end_with", lambda _: None)
         interrupt = signal.getsignal(signal.SIGINT)
         try:
             output = bench("run", "-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-2", "--jobs", 1000,

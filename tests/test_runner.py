@@ -8,6 +8,7 @@ import pytest
 
 from bench.engine import plan as planner
 from bench.engine import run as runner
+from bench.engine import todo
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.store import Store
@@ -167,10 +168,10 @@ def test_time_is_estimated_from_the_likest_cells(settings) -> None:
     for split, seconds in enumerate((2.0, 4.0, 6.0)):
         done = task("bicubic+xqda", split).cell
         settings.store.put(done, record([1.0], cost={"total_seconds": seconds}), {})
-    exact = planner.estimate([task("bicubic+xqda", 5), task("bicubic+xqda", 6)], replace(settings, jobs=2))
-    assert exact == planner.Estimate(4.0, similar=0, unknown=0)
-    similar = planner.estimate([task("bicubic+xqda[solver=eigh]", 0), task("bicubic+nfst", 0)], settings)
-    assert similar == planner.Estimate(4.0, similar=1, unknown=1)
+    exact = todo.estimate([task("bicubic+xqda", 5), task("bicubic+xqda", 6)], replace(settings, jobs=2))
+    assert exact == todo.Estimate(4.0, similar=0, unknown=0)
+    similar = todo.estimate([task("bicubic+xqda[solver=eigh]", 0), task("bicubic+nfst", 0)], settings)
+    assert similar == todo.Estimate(4.0, similar=1, unknown=1)
 
 
 def test_ten_splits_or_as_many_as_a_data_set_has(settings) -> None:

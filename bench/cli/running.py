@@ -10,11 +10,13 @@ from bench.cli.stores import writing_stores
 from bench.errors import BenchError, DataError, UsageError, plural
 
 if TYPE_CHECKING:
-    from bench.engine.plan import Plan, Settings, Task, Todo
+    from bench.engine.plan import Plan, Settings, Task
+    from bench.engine.todo import Todo
 
 
 def run_command(options: Namespace) -> int:
-    from bench.engine.plan import plan, todo
+    from bench.engine.plan import plan
+    from bench.engine.todo import todo
 
     if not (options.all or options.method or options.dataset):
         raise UsageError("say what to run: --all, or methods with -m and data sets with -d")
@@ -54,7 +56,7 @@ def run_pending(planned: "Plan", work: "Todo", settings: "Settings") -> int:
 
 
 def dry_run(work: "Todo", settings: "Settings") -> int:
-    from bench.engine.plan import duration, estimate
+    from bench.engine.todo import duration, estimate
 
     for task in work.pending:
         print(f"would run {task.cell}")

@@ -2,43 +2,35 @@
 
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from filelock import Timeout
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from bench.engine import contract
 from bench.engine.cell import evaluate
 from bench.engine.isolation import isolated
-from bench.engine.plan import Settings, Task, duration, has_profiles
+from bench.engine.plan import Settings, Task, has_profiles
 from bench.engine.provenance import computed, peak_memory, reset_peak_memory
 from bench.engine.record import Failure, Record
 from bench.engine.store import cannot_write
+from bench.engine.todo import duration
 from bench.engine.view import build_view
-from bench.errors import BenchError, StorageError
+from bench.engine.workers import spread
+from bench.errors import StorageError
 from bench.plugin.locate import describe
 from bench.plugin.spec import MethodSpec
 from bench.protocol.images import share
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 DEVICE_WAIT = 1.0  # seconds between two looks for a free GPU
-PARENT_WAIT = 1.0  # seconds between a worker's looks for its parent
 
 
 @dataclass(frozen=True)
@@ -234,47 +226,6 @@ def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[D
         yield from (run_task(task, settings, wait) for task in tasks)
     else:
         yield from spread(partial(run_task, wait=wait), tasks, settings, ordered=False)
-
-
-def spread(
-    call: Callable[[Item, Settings], Result], items: Sequence[Item], settings: Settings, ordered: bool = True
-) -> Iterator[Result]:
-    """Call a function on each item in `jobs` processes, or in this one for one job."""
-    if settings.jobs == 1 or not items:
-        yield from (call(item, settings) for item in items)
-        return
-    # One worker is two: joblib would stay in this process, which must outlive whatever a plug-in does to its own.
-    workers = max(2, min(settings.jobs, len(items)))
-    how = "generator" if ordered else "generator_unordered"
-    parallel = Parallel(n_jobs=workers, return_as=how, batch_size=1)
-    with warnings.catch_warnings():
-        # An interrupt cancels tasks: that is what the user asked for.
-        warnings.filterwarnings("ignore", message=".*still being processed by the workers have been cancelled")
-        try:
-            yield from parallel(delayed(work)(call, item, settings, os.getpid()) for item in items)
-        except TerminatedWorkerError as error:
-            raise BenchError(
-                "a worker process was killed, perhaps for want of memory; finished cells are kept, run the same command"
-                " again with fewer --jobs"
-            ) from error
-
-
-def work(call: Callable[[Item, Settings], Result], item: Item, settings: Settings, parent: int) -> Result:
-    """Call a function in a process of its own, which ends with its parent."""
-    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not any(thread.name == "parent" for thread in threading.enumerate()):
-        threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
-        # tqdm's own lock is a semaphore of the system, which a worker that is ended leaves behind.
-        tqdm.set_lock(threading.RLock())
-    return call(item, settings)
-
-
-def end_with(parent: int) -> None:
-    """End this process, whatever it is busy with, once its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_WAIT)
-    os._exit(1)
 
 
 @dataclass

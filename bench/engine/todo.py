@@ -1,0 +1,120 @@
+"""Which cells of a run are still to be computed, and how long that will take."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bench.engine import freshness
+from bench.engine.identity import Cell
+from bench.engine.plan import Settings, Task
+from bench.engine.store import Result, Store
+from bench.errors import BenchError, listing, plural
+from bench.plugin.grammar import split_text
+
+
+@dataclass
+class Todo:
+    """What of some tasks is to be computed.
+
+    pending: in order.  finished: how many are stored.  renewed: those of `pending` that have stale cells, which are
+    computed again; kept: tasks whose stale cells stay.  reasons: what changed, in words.  problems: a line for each
+    result file that cannot be read.
+    """
+
+    pending: list[Task] = field(default_factory=list)
+    finished: int = 0
+    renewed: list[Task] = field(default_factory=list)
+    kept: list[Task] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def first_line(self) -> str:
+        """What becomes of stale cells and why; empty where there are none."""
+        why = listing(self.reasons, most=3)
+        parts = []
+        if self.renewed:
+            names = listing(list(dict.fromkeys(task.cell.method for task in self.renewed)))
+            parts.append(f"{plural(len(self.renewed), 'stale cell')} of {names} to run again: {why}")
+        if self.kept:
+            cells = plural(len(self.kept), "cell")
+            verb = "is" if len(self.kept) == 1 else "are"
+            parts.append(f"{cells} {verb} stale and kept{'' if parts else f' ({why})'}; --force runs them again")
+        return "; ".join(parts)
+
+
+def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
+    """Which tasks have no finished cell yet (all of them with `force`).
+
+    A stale cell, of other versions or options that the code has now, is computed again where its method was given by
+    name, and kept otherwise and where `keep` says so.
+    """
+    result = Todo()
+    for task in tasks:
+        try:
+            if settings.find(task.cell) and not settings.force:
+                result.finished += 1
+                continue
+        except BenchError as error:
+            result.problems.append(str(error))
+            continue
+        reasons = stale_reasons(task.cell, settings)
+        result.reasons += [reason for reason in reasons if reason not in result.reasons]
+        if reasons and not settings.force and (settings.keep or not task.named):
+            result.kept.append(task)
+            continue
+        result.pending.append(task)
+        if reasons:
+            result.renewed.append(task)
+    return result
+
+
+def stale_reasons(cell: Cell, settings: Settings) -> list[str]:
+    """What has changed since cells of other versions at a cell's place were computed; empty without any."""
+    others = [other for store in settings.stores for other in store.others(cell)]
+    return [reason for other in others if other.cell.weights == cell.weights for reason in freshness.stale(other)]
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What tasks will take.  seconds: on `jobs` processes; similar: cells judged by others of their method; unknown:
+    how many have nothing to be judged by."""
+
+    seconds: float
+    similar: int
+    unknown: int
+
+
+def estimate(tasks: Sequence[Task], settings: Settings) -> Estimate:
+    """Expected time, from stored cells of the same method, data set and profile; where there are none, from cells of
+    the same plug-ins and profile, whatever their parameters and data set."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for result in finished_cells(settings.stores):
+        for key in kinds_of(result.cell):
+            seconds.setdefault(key, []).append(result.finished.cost["total_seconds"])
+    total, similar, unknown = 0.0, 0, 0
+    for task in tasks:
+        found = next((key for key in kinds_of(task.cell) if key in seconds), None)
+        if found is None:
+            unknown += 1
+            continue
+        total += statistics.median(seconds[found])
+        similar += found != kinds_of(task.cell)[0]
+    return Estimate(total / settings.jobs, similar, unknown)
+
+
+def finished_cells(stores: Sequence[Store]) -> Iterator[Result]:
+    for store in stores:
+        yield from store.read_all()[0]
+
+
+def kinds_of(cell: Cell) -> list[tuple[str, ...]]:
+    """What cells a cell's time is judged by, the most like it first."""
+    name = split_text(cell.method)[0]
+    return [(cell.method, cell.dataset, cell.profile), (name, cell.dataset, cell.profile), (name, cell.profile)]

@@ -1,0 +1,62 @@
+"""Processes that compute: as many as asked for, gone with their parent."""
+
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+from bench.engine.plan import Settings
+from bench.errors import BenchError
+
+PARENT_WAIT = 1.0  # seconds between a worker's looks for its parent
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def spread(
+    call: Callable[[Item, Settings], Result], items: Sequence[Item], settings: Settings, ordered: bool = True
+) -> Iterator[Result]:
+    """Call a function on each item in `jobs` processes, or in this one for one job."""
+    if settings.jobs == 1 or not items:
+        yield from (call(item, settings) for item in items)
+        return
+    # One worker is two: joblib would stay in this process, which must outlive whatever a plug-in does to its own.
+    workers = max(2, min(settings.jobs, len(items)))
+    how = "generator" if ordered else "generator_unordered"
+    parallel = Parallel(n_jobs=workers, return_as=how, batch_size=1)
+    with warnings.catch_warnings():
+        # An interrupt cancels tasks: that is what the user asked for.
+        warnings.filterwarnings("ignore", message=".*still being processed by the workers have been cancelled")
+        try:
+            yield from parallel(delayed(work)(call, item, settings, os.getpid()) for item in items)
+        except TerminatedWorkerError as error:
+            raise BenchError(
+                "a worker process was killed, perhaps for want of memory; finished cells are kept, run the same command"
+                " again with fewer --jobs"
+            ) from error
+
+
+def work(call: Callable[[Item, Settings], Result], item: Item, settings: Settings, parent: int) -> Result:
+    """Call a function in a process of its own, which ends with its parent."""
+    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not any(thread.name == "parent" for thread in threading.enumerate()):
+        threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
+        # tqdm's own lock is a semaphore of the system, which a worker that is ended leaves behind.
+        tqdm.set_lock(threading.RLock())
+    return call(item, settings)
+
+
+def end_with(parent: int) -> None:
+    """End this process, whatever it is busy with, once its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_WAIT)
+    os._exit(1)
