@@ -18,8 +18,9 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from bench.errors import BenchError
+from bench.learning.compute import Compute
 from bench.learning.precision import precision_for
-from bench.learning.training import Compute, Schedule
+from bench.learning.schedules import Schedule
 from bench.learning.weights import load_weights, read_weights
 from bench.plugin.base import Method, Pretraining, SigmaRule, Train
 

@@ -9,7 +9,10 @@ from scipy.spatial.distance import cdist
 from torch.nn.functional import cross_entropy
 
 from bench.errors import DataError, UsageError
-from bench.learning.training import Compute, Curves, as_line, one_cycle, parameter_groups, poly, seeded, train
+from bench.learning.checkpoints import Curves
+from bench.learning.compute import Compute, seeded
+from bench.learning.schedules import one_cycle, parameter_groups, poly
+from bench.learning.training import as_line, train
 from bench.plugin.base import Pretraining, Train
 from bench.plugin.weights_files import describe, sha256
 from bench.protocol.resize import resize_all

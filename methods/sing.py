@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.errors import BenchError, DataError
-from bench.learning.training import Curves, parameter_groups, poly, seeded, train
+from bench.learning.checkpoints import Curves
+from bench.learning.compute import seeded
+from bench.learning.schedules import parameter_groups, poly
+from bench.learning.training import train
 from bench.plugin.base import Train
 from bench.plugin.weights_files import describe
 from methods._dgd import (

@@ -9,7 +9,10 @@ import torch
 from annotated_types import Ge, Gt
 
 from bench.errors import DataError
-from bench.learning.training import Compute, Curves, as_line, constant, seeded, train
+from bench.learning.checkpoints import Curves
+from bench.learning.compute import Compute, seeded
+from bench.learning.schedules import constant
+from bench.learning.training import as_line, train
 from bench.plugin.base import FrontEnd, Pretraining, Size, Upscaling
 from bench.plugin.weights_files import describe, find_weights
 from bench.protocol.fusion import ANCHORS

@@ -173,7 +173,7 @@ def training() -> list[float]:
 def dgd() -> list[float]:
     import torch
 
-    from bench.learning.training import Compute, seeded
+    from bench.learning.compute import Compute, seeded
     from methods import _dgd
 
     images = np.stack([picture(k, 0, (160, 72)) for k in range(2)])
@@ -190,7 +190,7 @@ def dgd() -> list[float]:
 def srcnn() -> list[float | str]:
     import torch
 
-    from bench.learning.training import seeded
+    from bench.learning.compute import seeded
     from methods import _srcnn
 
     images = np.stack([picture(k, 0, (48, 40)) for k in range(2)])

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.view import View, build_view
-from bench.learning.training import Compute
+from bench.learning.compute import Compute
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol import scoring as cmc
 from methods._dgd import DGD_FILE, DGDNetwork, extract, load_dgd

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bench.engine.cache import Cache
 from bench.learning import pretrain
-from bench.learning.training import one_cycle
+from bench.learning.schedules import one_cycle
 from bench.learning.weights import read_weights
 from bench.plugin.base import Pretraining
 from bench.plugin.weights_files import describe, find_weights

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from bench.errors import BenchError
-from bench.learning.training import Compute, constant, parameter_groups, poly, seeded, train
+from bench.learning.compute import Compute, seeded
+from bench.learning.schedules import constant, parameter_groups, poly
+from bench.learning.training import train
 
 
 def net(seed=0):

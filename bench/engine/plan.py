@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from bench.engine import freshness
 from bench.engine.cache import Cache
 from bench.engine.data import Data, load
 from bench.engine.identity import Cell, depends_of

@@ -8,155 +8,26 @@ on the same machine with the same number of threads.
 torch is imported with this module: import it where a network is trained.
 """
 
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.files import write_atomically
+from bench.learning.checkpoints import Curves, about_training, resume, save
+from bench.learning.compute import PLAIN, Batch, Compute, seeded
+from bench.learning.schedules import Schedule
 
 PART = ("training", 1)
 
-Batch = Mapping[str, Tensor]
 Loss = Callable[[Any, Batch], Mapping[str, Tensor]]
-Schedule = Callable[[int], float]
-Curves = dict[str, Any]
 TOTAL = "total"
-SHOWN = ("identity", "seed", "steps", "accumulate", "precision")  # of a checkpoint, when it is another training's
-
-
-@dataclass(frozen=True)
-class Compute:
-    """How to compute, as opposed to what.
-
-    device: ``cpu``, ``cuda`` or ``cuda:1``.
-    precision: ``float32`` (without TF32), or ``bfloat16``: convolutions and matrix products in it by autocast, weights,
-    gradients and optimiser in float32.
-    channels_last: memory layout of images and weights.
-    compile: let torch.compile work on the model's forward pass.
-    deterministic: on CUDA, only algorithms that give the same bits every time; the CPU's always do.
-    """
-
-    device: str = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    channels_last: bool = False
-    compile: bool = False
-    deterministic: bool = False
-
-    @classmethod
-    def of(
-        cls, given: Any, precision: Literal["float32", "bfloat16"] = "float32", channels_last: bool = False
-    ) -> "Compute":
-        """What a `Train`, `Upscaling` or `Pretraining` asks for."""
-        return cls(given.device, precision, channels_last, given.compile, given.deterministic)
-
-    @property
-    def cuda(self) -> bool:
-        return torch.device(self.device).type == "cuda"
-
-    @property
-    def layout(self) -> torch.memory_format:
-        return torch.channels_last if self.channels_last else torch.contiguous_format
-
-    def place(self, model: nn.Module) -> None:
-        """Move a model's weights to the device, in the wanted layout; optimisers built before stay valid."""
-        where: dict[str, Any] = {"device": self.device, "memory_format": self.layout}
-        model.to(**where)
-
-    def send(self, batch: Batch) -> dict[str, Tensor]:
-        """A batch on the device, 4-d tensors in the wanted layout; on CUDA through pinned memory, without waiting."""
-        sent = {}
-        for name, tensor in batch.items():
-            if self.cuda:
-                tensor = tensor.pin_memory().to(self.device, non_blocking=True)
-            sent[name] = tensor.contiguous(memory_format=self.layout) if tensor.ndim == 4 else tensor
-        return sent
-
-    def autocast(self) -> torch.autocast:
-        device = torch.device(self.device).type
-        return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16")
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """cuDNN and determinism as asked for; as they were before at the end.  BenchError without the device."""
-        if self.cuda and not torch.cuda.is_available():
-            raise BenchError(f"device {self.device} cannot be used: torch finds no CUDA GPU; use device cpu")
-        exact = self.deterministic and self.cuda
-        before = torch.are_deterministic_algorithms_enabled()
-        if exact:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without
-            torch.use_deterministic_algorithms(True)
-        try:
-            with torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=False):
-                yield
-        finally:
-            torch.use_deterministic_algorithms(before)
-
-
-@contextmanager
-def seeded(*parts: int, device: str = "cpu") -> Iterator[None]:
-    """Random numbers of torch, on the CPU and on `device`, from a seed made of non-negative integers; then as before.
-
-    For initial weights: ``with seeded(seed): model = Network(identities)``.
-    """
-    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        yield
-
-
-def poly(steps: int, power: float = 0.5) -> Schedule:
-    """Caffe's "poly" policy: the base rate times (1 - step / steps) ** power at update number `step`, from 0."""
-    return lambda step: float((1 - step / steps) ** power)
-
-
-def one_cycle(steps: int, rise: float = 0.3) -> Schedule:
-    """Up in a straight line for a share `rise` of the updates, then down as half a cosine."""
-    top = max(1.0, rise * steps)
-    return lambda step: (
-        (step + 1) / top if step + 1 <= top else 0.5 + 0.5 * math.cos(math.pi * (step - top) / (steps - top))
-    )
-
-
-def constant(step: int) -> float:
-    """The base rate throughout."""
-    return 1.0
-
-
-def parameter_groups(
-    model: nn.Module, name: str, lr: float, weight_decay: float = 0.0, bias_lr: float = 1.0
-) -> list[dict[str, Any]]:
-    """Groups for an optimiser: ``name``, the weights; ``name.bias``, biases; ``name.norm``, gains and shifts of norms.
-
-    weight_decay: of the weights; biases and norms have none.  bias_lr: the biases' learning rate, as a multiple of `lr`
-    (2 in Caffe's habit).  A kind that the model lacks has no group.
-    """
-    weights, biases, norms = [], [], []
-    for module in model.modules():
-        for key, parameter in module.named_parameters(recurse=False):
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                norms.append(parameter)
-            elif key == "bias":
-                biases.append(parameter)
-            else:
-                weights.append(parameter)
-    groups = [
-        {"name": name, "params": weights, "lr": lr, "weight_decay": weight_decay},
-        {"name": f"{name}.bias", "params": biases, "lr": lr * bias_lr, "weight_decay": 0.0},
-        {"name": f"{name}.norm", "params": norms, "lr": lr, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
 
 
 @dataclass(frozen=True)
@@ -190,7 +61,7 @@ def train(
     schedule: Schedule,
     steps: int,
     *,
-    compute: Compute = Compute(),
+    compute: Compute = PLAIN,
     accumulate: int = 1,
     seed: int = 0,
     checkpoint: Path | None = None,
@@ -223,7 +94,7 @@ def train(
     groups = optimiser.param_groups
     for group in groups:
         group.setdefault("initial_lr", group["lr"])
-    about = _about(model, groups, schedule, steps, accumulate, compute, seed, identity)
+    about = about_training(model, groups, schedule, steps, accumulate, compute, seed, identity)
     curves = _empty_curves([group["name"] for group in groups], term_gradients)
     window: list[dict[str, float]] = []  # losses since the last record
 
@@ -231,7 +102,7 @@ def train(
         compute.place(model)
         first = 0
         if checkpoint is not None and checkpoint.exists():
-            first, curves, window = _resume(checkpoint, about, model, optimiser)
+            first, curves, window = resume(checkpoint, about, model, optimiser)
             groups = optimiser.param_groups  # loading a state replaces them
         model.train()
         run = torch.compile(model) if compute.compile else model
@@ -267,7 +138,7 @@ def train(
                     left = (time.perf_counter() - start) / done * (steps - step - 1)
                     progress(Progress(step + 1, steps, latest, left))
             if checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
-                _save(checkpoint, about, model, optimiser, step + 1, curves, window)
+                save(checkpoint, about, model, optimiser, step + 1, curves, window)
     model.eval()
     return curves
 
@@ -359,77 +230,3 @@ def _record(
     for name, terms in single.items():
         for term, norm in terms.items():
             curves["term_gradient_norm"][name].setdefault(term, []).append(norm)
-
-
-def _about(
-    model: nn.Module,
-    groups: Sequence[Mapping[str, Any]],
-    schedule: Schedule,
-    steps: int,
-    accumulate: int,
-    compute: Compute,
-    seed: int,
-    identity: str,
-) -> dict[str, Any]:
-    """What a checkpoint must agree on to be this training's, as plain values."""
-    plain = (bool, int, float, str)
-    about = {
-        "identity": identity,
-        "seed": seed,
-        "steps": steps,
-        "accumulate": accumulate,
-        "precision": compute.precision,
-        "model": {name: list(tensor.shape) for name, tensor in model.state_dict().items()},
-        "groups": [
-            {k: v for k, v in group.items() if isinstance(v, plain) and k != "lr"} | {"size": len(group["params"])}
-            for group in groups
-        ],
-        "schedule": [schedule(step) for step in range(0, steps, max(1, steps // 8))],
-    }
-    return json.loads(json.dumps(about))
-
-
-def _save(
-    path: Path,
-    about: Mapping[str, Any],
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    curves: Curves,
-    window: Sequence[Mapping[str, float]],
-) -> None:
-    state = {
-        "about": about,
-        "step": step,
-        "curves": curves,
-        "window": window,
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    try:
-        with write_atomically(path) as file:
-            torch.save(state, file)
-    except OSError as error:
-        raise BenchError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
-
-
-def _resume(
-    path: Path, about: Mapping[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, Curves, list[dict[str, float]]]:
-    """Load a checkpoint into model and optimiser; returns the updates done, the curves and the unrecorded losses."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["about"]
-        differ = [key for key in about if found[key] != about[key]]
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = " ".join(str(error).split())[:200]
-        raise BenchError(f"the checkpoint {path} cannot be read ({reason}); delete it to start again") from error
-    if differ:
-        detail = next((f": {key} {found[key]!r}, now {about[key]!r}" for key in differ[:1] if key in SHOWN), "")
-        raise BenchError(
-            f"the checkpoint {path} is of another training (it differs in {', '.join(differ)}{detail}); "
-            "delete it to start again"
-        )
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["curves"], state["window"]

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from bench.engine.provenance import machine
+from bench.learning.compute import Compute, seeded
 from bench.learning.precision import precision_for
-from bench.learning.training import Compute, parameter_groups, seeded
+from bench.learning.schedules import parameter_groups
 from methods._dgd import INPUT, RESIZED, as_tensor, centre, extract, normalise
 from methods.sing import SING, SINGNetwork
 

@@ -1,0 +1,91 @@
+"""Checkpoints of a training, which a killed one goes on from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.errors import BenchError
+from bench.files import write_atomically
+from bench.learning.compute import Compute
+from bench.learning.schedules import Schedule
+
+Curves = dict[str, Any]
+SHOWN = ("identity", "seed", "steps", "accumulate", "precision")  # of a checkpoint, when it is another training's
+
+
+def about_training(
+    model: nn.Module,
+    groups: Sequence[Mapping[str, Any]],
+    schedule: Schedule,
+    steps: int,
+    accumulate: int,
+    compute: Compute,
+    seed: int,
+    identity: str,
+) -> dict[str, Any]:
+    """What a checkpoint must agree on to be this training's, as plain values."""
+    plain = (bool, int, float, str)
+    about = {
+        "identity": identity,
+        "seed": seed,
+        "steps": steps,
+        "accumulate": accumulate,
+        "precision": compute.precision,
+        "model": {name: list(tensor.shape) for name, tensor in model.state_dict().items()},
+        "groups": [
+            {k: v for k, v in group.items() if isinstance(v, plain) and k != "lr"} | {"size": len(group["params"])}
+            for group in groups
+        ],
+        "schedule": [schedule(step) for step in range(0, steps, max(1, steps // 8))],
+    }
+    return json.loads(json.dumps(about))
+
+
+def save(
+    path: Path,
+    about: Mapping[str, Any],
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    curves: Curves,
+    window: Sequence[Mapping[str, float]],
+) -> None:
+    state = {
+        "about": about,
+        "step": step,
+        "curves": curves,
+        "window": window,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    try:
+        with write_atomically(path) as file:
+            torch.save(state, file)
+    except OSError as error:
+        raise BenchError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
+
+
+def resume(
+    path: Path, about: Mapping[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[int, Curves, list[dict[str, float]]]:
+    """Load a checkpoint into model and optimiser; returns the updates done, the curves and the unrecorded losses."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["about"]
+        differ = [key for key in about if found[key] != about[key]]
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = " ".join(str(error).split())[:200]
+        raise BenchError(f"the checkpoint {path} cannot be read ({reason}); delete it to start again") from error
+    if differ:
+        detail = next((f": {key} {found[key]!r}, now {about[key]!r}" for key in differ[:1] if key in SHOWN), "")
+        raise BenchError(
+            f"the checkpoint {path} is of another training (it differs in {', '.join(differ)}{detail}); "
+            "delete it to start again"
+        )
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"], state["curves"], state["window"]
