@@ -28,7 +28,7 @@ class MissingData(DataError):
 
 
 class NotApplicable(UsageError):
-    """Two that do not go together, or a plug-in that cannot be loaded; skipped unless named outright."""
+    """Two that do not go together, or a plug-in that cannot be loaded; skipped unless given by name."""
 
 
 PLURALS = {"person": "people", "identity": "identities"}
@@ -43,8 +43,3 @@ def listing(items: list[str], most: int = 5) -> str:
     """``a, b, c and 4 more``: at most `most` of `items`, for error messages."""
     shown = ", ".join(items[:most])
     return shown + (f" and {len(items) - most} more" if len(items) > most else "")
-
-
-def plural(count: int, noun: str, several: str = "") -> str:
-    """``1 camera``, ``2 cameras``, ``1,264 images``.  several: the plural where it is not the noun and an s."""
-    return f"{count:,} {noun if count == 1 else several or noun + 's'}"

@@ -140,8 +140,8 @@ class TestOwnResults:
         own, measured = tmp_path / "results" / "local", tmp_path / "results" / "measured"
         measured.mkdir(parents=True)
         monkeypatch.setenv("BENCH_RESULTS", str(own))
-        for module in ("stores", "upkeep"):
-            monkeypatch.setattr(f"bench.cli.{module}.MEASURED", measured)
+        for module in ("bench.cli.stores", "bench.engine.store"):
+            monkeypatch.setattr(f"{module}.MEASURED", measured)
         return own, measured
 
     def test_a_cell_that_bench_brings_is_not_run_again(self, bench, folders) -> None:
@@ -168,7 +168,7 @@ class TestOwnResults:
     def test_what_is_not_adopted(self, bench, folders) -> None:
         own, measured = folders
         store = fill(own, "bicubic+xqda", SMALL, [0.5], contract=False)
-        store.put(cell("bicubic+nfst", SMALL, depends={"method": {}}), record([0.5], contract=True), {})
+        store.put(cell("bicubic+nfst", SMALL, depends={"harness": {"sigma": "0.5"}}), record([0.5], contract=True), {})
         store.put_failure(cell("bicubic+l2", SMALL), failure("it broke"))
         store.put(cell("bicubic+gone", SMALL), record([0.5], contract=True), {})
         output = bench("adopt")
@@ -182,7 +182,7 @@ class TestOwnResults:
 
 def test_failures_that_say_nothing_any_more_are_cleaned(bench, tmp_path) -> None:
     store = fill(tmp_path, "bicubic+xqda", SMALL, [0.5])
-    store.put_failure(cell("bicubic+xqda", SMALL, depends={"method": {}}), failure("an older version broke"))
+    store.put_failure(cell("bicubic+xqda", SMALL, depends={"harness": {"sigma": "0.5"}}), failure("an older version broke"))
     store.put_failure(cell("bicubic+gone", SMALL), failure("its file was deleted since"))
     store.put_failure(cell("bicubic+nfst", SMALL), failure("broken still"))
     output = bench("status", "--clean", "--results", tmp_path)
@@ -233,7 +233,7 @@ def test_list_and_help_import_no_numerical_library(arguments) -> None:
 import sys
 from bench.cli import main
 try:
-    main({arguments.split()})
+    main({arguments})
 except SystemExit:
     pass
 print([m for m in ("torch", "sklearn", "numpy", "scipy", "pandas") if m in sys.modules])

@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from bench.cli.stores import read_cells, report_problems
+from bench.engine.store import MEASURED, read_stores
 from bench.errors import UsageError
 
 
@@ -43,7 +44,7 @@ def all_tables(options: Namespace) -> int:
 
     if options.output is None:
         raise UsageError("table --all writes files: say where with --output DIR")
-    results, problems = read_cells(options)
+    results, problems = read_stores([options.results or MEASURED])
     for path in pages.write(options.output, results, options.seed):
         print(f"wrote {path}", file=sys.stderr)
     return report_problems(problems)

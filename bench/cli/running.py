@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.cli.stores import writing_stores
-from bench.errors import BenchError, DataError, UsageError, plural
+from bench.errors import BenchError, DataError, UsageError, counted
 
 if TYPE_CHECKING:
     from bench.engine.plan import Plan, Settings, Task
@@ -32,7 +32,7 @@ def run_command(options: Namespace) -> int:
     if work.first_line:
         print(work.first_line)
     print_skipped(planned)
-    print(f"{plural(len(planned.tasks), 'cell')}: {work.finished} finished before, {len(work.pending)} to run")
+    print(f"{counted(len(planned.tasks), 'cell')}: {work.finished} finished before, {len(work.pending)} to run")
     for line in work.problems:
         print(f"bench: {line}", file=sys.stderr)
     return dry_run(work, settings) if options.dry_run else run_pending(planned, work, settings)
@@ -62,7 +62,7 @@ def dry_run(work: "Todo", settings: "Settings") -> int:
         print(f"would run {task.cell}")
     expected = estimate(work.pending, settings)
     if expected.unknown < len(work.pending):
-        similar = f", for {plural(expected.similar, 'cell')} from similar ones" if expected.similar else ""
+        similar = f", for {counted(expected.similar, 'cell')} from similar ones" if expected.similar else ""
         print(f"about {duration(expected.seconds)} from earlier cells{similar}")
     if expected.unknown:
         are = "cell is" if expected.unknown == 1 else "cells are"
@@ -165,7 +165,7 @@ def pretrain_command(options: Namespace) -> int:
     from bench.plugin.locate import describe
 
     job = pretrain.make_job(options.name, options.dataset, options.images, options.data, Cache(cache_folder()))
-    print(f"{options.name} on {job.source}: {plural(len(job.images), 'image')}")
+    print(f"{options.name} on {job.source}: {counted(len(job.images), 'image')}")
     how = (options.seed, options.profile, resolve_device(options.device), pretrain.reporter())
     try:
         paths = pretrain.run(job, options.output, *how, options.compile, options.deterministic)

@@ -1,24 +1,12 @@
 """Where results lie: those that come with bench, and the user's own."""
 
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.engine.store import Result, Store, read_stores
+from bench.engine.store import MEASURED, Result, Store, own_folder, read_stores
 from bench.errors import UsageError
-from bench.plugin.registry import ROOT
-
-MEASURED = ROOT / "results" / "measured"
-
-
-def own_folder() -> Path:
-    """The user's own results: BENCH_RESULTS, else ``results/local`` in the clone or the current folder."""
-    if chosen := os.environ.get("BENCH_RESULTS"):
-        return Path(chosen)
-    tree = ROOT if (ROOT / "bench").is_dir() else Path.cwd()
-    return tree / "results" / "local"
 
 
 def reading_folders(given: Path | None) -> list[Path]:

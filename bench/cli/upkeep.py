@@ -3,13 +3,13 @@
 import sys
 from argparse import Namespace
 
-from bench.cli.stores import MEASURED, own_folder, report_problems
-from bench.errors import UsageError, plural
+from bench.cli.stores import report_problems
+from bench.errors import UsageError, counted
 
 
 def adopt_command(options: Namespace) -> int:
     from bench.engine.plan import parse_splits
-    from bench.engine.store import Store
+    from bench.engine.store import MEASURED, Store, own_folder
     from bench.engine.upkeep import adopt, chosen
 
     if not MEASURED.is_dir():
@@ -23,5 +23,5 @@ def adopt_command(options: Namespace) -> int:
     refused = [(result, why) for result in found if (why := adopt(result, source, Store(MEASURED)))]
     for result, why in refused:
         print(f"bench: {result.cell} stays: {why}", file=sys.stderr)
-    print(f"{plural(len(found) - len(refused), 'cell')} adopted into {MEASURED}")
+    print(f"{counted(len(found) - len(refused), 'cell')} adopted into {MEASURED}")
     return max(report_problems(problems), 1 if refused else 0)

@@ -53,6 +53,7 @@ class Outcome:
     curves: dict[str, dict[str, Any]]
     cost: dict[str, float]
     distances: dict[str, np.ndarray]
+    warnings: tuple[str, ...]
 
     def record(self, computed: Computed, cost: Mapping[str, float], contract: bool) -> Record:
         """The record to store.  cost: total_seconds and what else only the caller can measure."""
@@ -101,6 +102,7 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
         curves={anchor_name(m): model.curves for m, model in models.items() if model.curves},
         cost={name: round(seconds, 4) for name, seconds in cost.items()},
         distances={anchor_name(m): model.distances for m, model in models.items()},
+        warnings=data.warnings,
     )
 
 

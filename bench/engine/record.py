@@ -60,8 +60,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
     fusion: ``identity`` (anchor models coincide), ``weighted``, or ``none``.  sigma, subsets: by anchor subset.
     probe_ranks: expected rank of each probe's match, in the data set's order of probes.  initialisation, curves: by
-    anchor and plug-in.  cost: seconds and MiB by name.  contract: whether the method had passed `bench check` in its
-    present form.
+    anchor and plug-in.  cost: seconds and MiB by name.  contract: whether the method, as it was then, had passed
+    `bench check`.  warnings: what looks wrong with the data set.
     """
 
     protocol: str
@@ -77,6 +77,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     initialisation: dict[str, dict[str, str]] = {}
     curves: dict[str, dict[str, Any]] = {}
     verified: tuple[Verified, ...] = ()
+    warnings: tuple[str, ...] = ()
     contract: bool = False
 
     def __post_init__(self) -> None:

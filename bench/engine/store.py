@@ -20,9 +20,12 @@ from filelock import FileLock
 from bench.engine.identity import Cell
 from bench.engine.record import FORMAT, Failure, File, Record
 from bench.errors import BenchError, StorageError
-from bench.files import write_atomically
+from bench.files import safe_name, write_atomically
 from bench.plugin.grammar import split_text
+from bench.plugin.registry import ROOT
 
+MEASURED = ROOT / "results" / "measured"
+"""The results that come with bench."""
 LARGEST_FILE = 16 * 2**20  # bytes; the largest cell of the paper's tables has 0.1 MiB
 
 
@@ -58,7 +61,7 @@ class Store:
         return self.folder_of(cell) / f"{prefix(cell)}{cell.fingerprint}.json"
 
     def folder_of(self, cell: Cell) -> Path:
-        return self.folder / file_name(cell.dataset) / file_name(cell.method)
+        return self.folder / safe_name(cell.dataset) / safe_name(cell.method)
 
     def failed_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".failed.json")
@@ -190,6 +193,14 @@ def read_stores(folders: Iterable[Path], failures: bool = False) -> tuple[list[R
     return list(found.values()), problems
 
 
+def own_folder() -> Path:
+    """The user's own results: ``BENCH_RESULTS``, else ``results/local`` in the clone or the current folder."""
+    if chosen := os.environ.get("BENCH_RESULTS"):
+        return Path(chosen)
+    tree = ROOT if (ROOT / "bench").is_dir() else Path.cwd()
+    return tree / "results" / "local"
+
+
 def prefix(cell: Cell) -> str:
     return f"split{cell.split}-seed{cell.seed}-{cell.profile}-"
 
@@ -198,11 +209,6 @@ def cannot_write(folder: Path, error: OSError) -> StorageError:
     return StorageError(
         f"cannot write to {folder}: {error.strerror or error}; finished cells are kept, free space and run again"
     )
-
-
-def file_name(spec: str) -> str:
-    """A spec as a folder name: slashes, which anchors and paths have, become dashes."""
-    return spec.replace("/", "-").replace(os.sep, "-")
 
 
 def read_result(path: Path, origin: str = "") -> Result:
@@ -226,7 +232,7 @@ def read_result(path: Path, origin: str = "") -> Result:
         if (file.record is None) == (file.failure is None):
             raise ValueError("it must have either a record or a failure")
         suffix = ".json" if file.record else ".failed.json"
-        expected = [file_name(cell.dataset), file_name(cell.method), f"{prefix(cell)}{cell.fingerprint}{suffix}"]
+        expected = [safe_name(cell.dataset), safe_name(cell.method), f"{prefix(cell)}{cell.fingerprint}{suffix}"]
         if list(path.parts[-3:]) != expected:
             raise ValueError(f"it holds {cell}, which belongs into {'/'.join(expected)}")
     except BenchError as error:

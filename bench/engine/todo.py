@@ -8,7 +8,7 @@ from bench.engine import freshness
 from bench.engine.identity import Cell
 from bench.engine.plan import Settings, Task
 from bench.engine.store import Result, Store
-from bench.errors import BenchError, listing, plural
+from bench.errors import BenchError, counted, listing
 from bench.plugin.grammar import split_text
 
 
@@ -35,9 +35,9 @@ class Todo:
         parts = []
         if self.renewed:
             names = listing(list(dict.fromkeys(task.cell.method for task in self.renewed)))
-            parts.append(f"{plural(len(self.renewed), 'stale cell')} of {names} to run again: {why}")
+            parts.append(f"{counted(len(self.renewed), 'stale cell')} of {names} to run again: {why}")
         if self.kept:
-            cells = plural(len(self.kept), "cell")
+            cells = counted(len(self.kept), "cell")
             verb = "is" if len(self.kept) == 1 else "are"
             parts.append(f"{cells} {verb} stale and kept{'' if parts else f' ({why})'}; --force runs them again")
         return "; ".join(parts)

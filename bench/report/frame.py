@@ -1,14 +1,12 @@
 """Results as pandas frames, for whoever goes on from here."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.engine.freshness import as_now, stale
-from bench.engine.store import Result, read_stores
+from bench.engine.store import MEASURED, Result, own_folder, read_stores
 from bench.errors import UsageError
-from bench.plugin.registry import ROOT
 from bench.report.names import select
 from bench.report.published import published
 
@@ -117,8 +115,7 @@ def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
 def store_folders(stores: Iterable[str | Path] | None = None) -> list[Path]:
     """The folders to read; UsageError for a named one that is not there."""
     if stores is None:
-        own = os.environ.get("BENCH_RESULTS") or ROOT / "results" / "local"
-        return [ROOT / "results" / "measured", Path(own)]
+        return [MEASURED, own_folder()]
     folders = [Path(store).expanduser() for store in stores]
     for folder in folders:
         if not folder.is_dir():

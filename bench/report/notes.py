@@ -50,6 +50,8 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     own = [(*row, plural("split", group.own)) for row, group in rows.items() if group.own]
     if own:
         yield f"from your own results: {by_value(own)}"
+    for warning in dict.fromkeys(f"{r.cell.dataset}: {line}" for r in used for line in r.finished.warnings):
+        yield f"warning: {warning}"
     yield from about_protocol(used)
     yield from plugin_notes(used)
     stale = [(*row, "; ".join(group.stale)) for row, group in rows.items() if group.stale]
