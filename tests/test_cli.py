@@ -152,7 +152,7 @@ class TestOwnResults:
         assert "2 cells: 1 finished before, 1 to run" in output.out
         assert [len(list(folder.glob("*/*/split*"))) for folder in (measured, own)] == [1, 1]
         (shown,) = json.loads(bench("status", "--json").out)["cells"]
-        assert (shown["finished"], shown["local"]) == ([0, 1], [1])
+        assert (shown["finished"], shown["own"]) == ([0, 1], [1])
 
     def test_adopt(self, bench, folders) -> None:
         own, measured = folders
@@ -182,7 +182,8 @@ class TestOwnResults:
 
 def test_failures_that_say_nothing_any_more_are_cleaned(bench, tmp_path) -> None:
     store = fill(tmp_path, "bicubic+xqda", SMALL, [0.5])
-    store.put_failure(cell("bicubic+xqda", SMALL, depends={"harness": {"sigma": "0.5"}}), failure("an older version broke"))
+    older = cell("bicubic+xqda", SMALL, depends={"harness": {"sigma": "0.5"}})
+    store.put_failure(older, failure("an older version broke"))
     store.put_failure(cell("bicubic+gone", SMALL), failure("its file was deleted since"))
     store.put_failure(cell("bicubic+nfst", SMALL), failure("broken still"))
     output = bench("status", "--clean", "--results", tmp_path)
