@@ -73,7 +73,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> float:
-    """Largest resident size in MiB since `reset_peak_memory`, or of the process where that is not to be had."""
+    """Largest resident size in MiB since `reset_peak_memory`, or of the process where the system keeps no other."""
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
