@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from bench.errors import DataError, listing
+from bench.errors import MissingData, listing
 from bench.plugin.base import Dataset
 
 
@@ -19,7 +19,7 @@ def folder_of(dataset: Dataset, root: Path | None) -> Path:
         return Path()
     if root is None:
         holds = "them" if dataset.folder == "." else dataset.folder
-        raise DataError(
+        raise MissingData(
             f"{dataset.name} needs its images: name the folder that holds {holds} with --data or"
             f" BENCH_DATA ({dataset.obtain})"
         )
@@ -34,7 +34,7 @@ def folder_of(dataset: Dataset, root: Path | None) -> Path:
         return root
     if named:  # the reader knows best what is missing in it
         return named[0]
-    raise DataError(f"{dataset.name}: no folder {root / dataset.folder}; get {dataset.obtain}; {contents(root)}")
+    raise MissingData(f"{dataset.name}: no folder {root / dataset.folder}; get {dataset.obtain}; {contents(root)}")
 
 
 def candidates(root: Path, names: Sequence[str]) -> Iterator[Path]:
