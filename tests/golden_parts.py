@@ -61,7 +61,7 @@ def scoring() -> list[float]:
 
 
 def decode() -> list[float]:
-    from bench.engine.data import decode as read
+    from bench.engine.decode import decode as read
     from bench.plugin.base import Photo
 
     image = Image.fromarray(picture(1, 0, (24, 12)))
@@ -74,7 +74,7 @@ def decode() -> list[float]:
 
 
 def matching() -> list[float]:
-    from bench.engine.cell import model_seed
+    from bench.engine.view import model_seed
 
     return [model_seed(0, 3, ratio, fold) for ratio in (None, *fusing.ANCHORS) for fold in (0, 2)]
 
@@ -151,11 +151,12 @@ def dictionaries() -> list[float]:
 def training() -> list[float]:
     import torch
 
+    from bench.learning import compute, schedules
     from bench.learning import training as loop
 
-    with loop.seeded(3):
+    with compute.seeded(3):
         model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Dropout(0.2), torch.nn.Linear(3, 1))
-    groups = loop.parameter_groups(model, "net", 0.1, weight_decay=0.01, bias_lr=2.0)
+    groups = schedules.parameter_groups(model, "net", 0.1, weight_decay=0.01, bias_lr=2.0)
 
     def batches(i: int) -> dict[str, torch.Tensor]:
         return {"x": torch.cos(torch.arange(20.0) * (i + 1)).reshape(5, 4)}
@@ -164,8 +165,8 @@ def training() -> list[float]:
         return {"total": (network(batch["x"]) - 1).square().mean()}
 
     solver = torch.optim.SGD(groups, momentum=0.9)
-    curves = loop.train(model, batches, loss, solver, loop.poly(6), 6, accumulate=2, seed=1, log_every=2)
-    schedules = [[schedule(t) for t in range(0, 10, 3)] for schedule in (loop.poly(10), loop.one_cycle(10))]
+    curves = loop.train(model, batches, loss, solver, schedules.poly(6), 6, accumulate=2, seed=1, log_every=2)
+    schedules = [[schedule(t) for t in range(0, 10, 3)] for schedule in (schedules.poly(10), schedules.one_cycle(10))]
     weights = [x for p in model.parameters() for x in p.detach().flatten().tolist()]
     return [*curves["loss"]["total"], *curves["lr"]["net.bias"], *weights, *schedules[0], *schedules[1]]
 

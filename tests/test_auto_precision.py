@@ -51,5 +51,5 @@ def test_a_result_says_what_auto_stood_for(bench, tmp_path) -> None:
     trained, closed_form = (
         json.loads(next(tmp_path.glob(f"*/{name}/split0*.json")).read_text()) for name in ("bicubic+dgd", "bicubic+l2")
     )
-    assert trained["auto_precision"] == auto_precision("cpu")
-    assert "auto_precision" not in closed_form
+    assert trained["record"]["computed"]["precision"] == auto_precision("cpu")
+    assert closed_form["record"]["computed"]["precision"] == ""

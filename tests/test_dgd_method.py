@@ -105,7 +105,7 @@ def test_anchors_differ_in_their_seed_and_are_fused(bench, tmp_path) -> None:
     arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--jobs", 1)
     output = bench("run", "-m", "bicubic+dgd", *arguments, "--profile", "smoke")
     assert output.code == 0, output.err
-    content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())
+    content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())["record"]
     assert set(content["sigma"].values()) == {0.25}
     texts = [content["initialisation"][str(m)]["dgd"] for m in ANCHORS]
     assert all(text.startswith("from scratch, width 0.125, seed ") for text in texts)

@@ -46,7 +46,7 @@ class Bad(Method):
                 file.write(str(os.getpid()))
             time.sleep(60)
         if self.how == "thread":
-            threading.Thread(target=time.sleep, args=(60,)).start()
+            threading.Thread(target=time.sleep, args=(3600,)).start()
         if self.how == "curves":
             self.curves_ = {"loss": [np.float32(1.5), float("nan")]}
         return self
@@ -119,12 +119,10 @@ class TestPluginsThatEndTheProcess:
         assert len(list(tmp_path.rglob("*.failed.json"))) == 1
 
     def test_a_thread_that_never_ends(self, plugins, tmp_path) -> None:
-        start = time.monotonic()
         process = bench_process("run", "--plugins", plugins, "-m", "bicubic+misbehaving[how=thread]", "-d", SMALL,
                                 "--splits", "0", "--jobs", 1, "--results", tmp_path / "results")  # fmt: skip
-        process.communicate(timeout=50)
+        process.communicate(timeout=300)
         assert process.returncode == 0
-        assert time.monotonic() - start < 50
 
 
 class TestStateOfTheProcess:

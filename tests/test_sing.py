@@ -145,7 +145,7 @@ def test_three_anchors_are_fused_and_the_record_names_their_start(bench, tmp_pat
     assert "sing starts from dgd_market1501.safetensors, x2.mat" in refused.err
     output = bench("run", "-m", "sing", *arguments, "--profile", "smoke")
     assert output.code == 0, output.err
-    content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())
+    content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())["record"]
     assert content["fusion"] == "weighted"
     assert set(content["sigma"].values()) == {0.25}
     assert all(t["sing"].startswith("from scratch, width 0.125") for t in content["initialisation"].values())

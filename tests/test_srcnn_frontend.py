@@ -105,7 +105,8 @@ def test_three_anchors_are_trained_fused_and_sigma_cross_validated(bench, tmp_pa
     assert output.code == 0, output.err
     content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())
     assert content["cell"]["profile"] == "smoke"
-    assert content["cell"]["weights"] == ""
+    assert content["cell"]["weights"] == []
+    content = content["record"]
     assert content["fusion"] == "weighted"
     assert set(content["subsets"]) == {"1/2", "1/3", "1/4", "1/2+1/3", "1/2+1/4", "1/3+1/4", "1/2+1/3+1/4"}
     assert content["cost"]["sigma_seconds"] > 0

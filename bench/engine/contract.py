@@ -35,7 +35,7 @@ from bench.plugin.registry import Plugin, registry
 from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
 from bench.protocol.images import Packed, pack, unpack
 
-PART = ("contract", 1)
+VERSION = 1
 PROFILE = "smoke"
 """The training schedule that the contract is checked with: it takes seconds and needs no weights."""
 ORDERS = 3
@@ -162,7 +162,7 @@ def mark(spec: MethodSpec, cache: Cache) -> Path:
     parts = {part: part_version(part) for plugin in plugins for part in uses(plugin)}
     files = [inspect.getsourcefile(plugin.load()) for plugin in plugins]
     text = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if file]
-    form = {"contract": PART[1], "parts": parts, "plugins": [described(p, pairs) for p in plugins], "text": text}
+    form = {"contract": VERSION, "parts": parts, "plugins": [described(p, pairs) for p in plugins], "text": text}
     return cache.folder / "contract" / f"{short_hash(form)}.json"
 
 
