@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +25,7 @@ from bench.engine.decode import one_line
 from bench.engine.identity import described, part_version, short_hash, uses
 from bench.engine.matching import match, training
 from bench.engine.view import Setup, build_view, model_ratios
+from bench.engine.workers import in_another_process
 from bench.errors import BenchError, NotApplicable
 from bench.files import write_atomically
 from bench.plugin.base import Method
@@ -223,8 +223,8 @@ class Case:
 
     def blind(self) -> None:
         """Fit and match on a data set whose test images have other labels and lie in other rows."""
-        with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1) as process:
-            found = process.submit(rearranged_distances, self.spec, Path(folder)).result()
+        with tempfile.TemporaryDirectory() as folder:
+            found = in_another_process(rearranged_distances, self.spec, Path(folder))
         if not alike(found, self.whole):
             raise Broken(
                 "distances changed when test images were given other labels and rows in the data set; only the images"

@@ -1,6 +1,7 @@
 """From a photo to its pixels: which files count as images, which way up they are, and what is refused."""
 
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from tqdm import tqdm
 
 from bench.errors import DataError
 from bench.plugin.base import Photo
+
+# tqdm's own lock is a semaphore of the system, which a process that is killed leaves behind.
+tqdm.set_lock(threading.RLock())
 
 PART = ("decode", 1)
 SMALLEST = 4

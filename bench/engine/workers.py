@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm import tqdm
 
 from bench.engine.plan import Settings
 from bench.errors import BenchError
@@ -50,8 +50,6 @@ def work(call: Callable[[Item, Settings], Result], item: Item, settings: Setting
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not any(thread.name == "parent" for thread in threading.enumerate()):
         threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
-        # tqdm's own lock is a semaphore of the system, which a worker that is ended leaves behind.
-        tqdm.set_lock(threading.RLock())
     return call(item, settings)
 
 
@@ -60,3 +58,13 @@ def end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_WAIT)
     os._exit(1)
+
+
+def in_another_process(call: Callable[..., Result], *arguments: object) -> Result:
+    """What a function returns in a process of its own; threads that it leaves running there are not waited for."""
+    process = ProcessPoolExecutor(1)
+    try:
+        found: Result = process.submit(call, *arguments).result()
+    finally:
+        process.shutdown(kill_workers=True)
+    return found
