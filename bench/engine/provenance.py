@@ -28,6 +28,12 @@ def libraries() -> dict[str, str]:
     return versions
 
 
+def described() -> str:
+    """Machine, cores, library versions and commit in one line, for a measurement."""
+    versions = ", ".join(f"{name} {version}" for name, version in libraries().items())
+    return f"{machine()}, {os.cpu_count()} cores, {versions}, commit {git_commit()}"
+
+
 def computed(threads: int, device: str = "", precision: str = "") -> Computed:
     """By what a cell that is being computed now is computed."""
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
