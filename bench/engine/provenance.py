@@ -1,6 +1,7 @@
 """What a result was produced by: code, versions, machine, memory."""
 
 import importlib.metadata
+import os
 import platform
 import resource
 import subprocess
