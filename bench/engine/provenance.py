@@ -1,6 +1,7 @@
 """What a result was produced by: code, versions, machine, memory."""
 
 import importlib.metadata
+import os
 import platform
 import resource
 import subprocess
@@ -26,6 +27,12 @@ def libraries() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def described() -> str:
+    """Machine, cores, library versions and commit in one line, for a measurement."""
+    versions = ", ".join(f"{name} {version}" for name, version in libraries().items())
+    return f"{machine()}, {os.cpu_count()} cores, {versions}, commit {git_commit()}"
 
 
 def computed(threads: int, device: str = "", precision: str = "") -> Computed:

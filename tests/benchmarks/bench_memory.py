@@ -22,7 +22,7 @@ from PIL import Image
 
 from bench.engine.cache import Cache
 from bench.engine.data import Data, load
-from bench.engine.provenance import environment
+from bench.engine.provenance import described
 from bench.engine.view import View, build_view
 from bench.plugin.base import Dataset, Method, Photo
 from bench.plugin.registry import Plugin, registry
@@ -130,8 +130,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()
-    found = environment()
-    print(f"{found['machine']}, {found['cores']} cores, {found['versions']}, commit {found['git_commit']}")
+    print(described())
     print(f"{options.images:,} images of 160x72: {options.images * 160 * 72 * 3 / 1e9:.2f} GB of pixels")
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)

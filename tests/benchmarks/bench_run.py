@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.engine.provenance import environment
+from bench.engine.provenance import described
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,8 +40,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["*+xqda", "*+nfst"])
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    found = environment()
-    print(f"{found['machine']}, {found['cores']} cores, {found['versions']}, commit {found['git_commit']}")
+    print(described())
     tables = {}
     for jobs in (options.jobs, 1):
         with tempfile.TemporaryDirectory() as folder:

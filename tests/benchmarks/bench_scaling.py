@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.engine.cache import Cache, cache_folder
 from bench.engine.data import load
-from bench.engine.provenance import environment, peak_memory, reset_peak_memory
+from bench.engine.provenance import described, peak_memory, reset_peak_memory
 from bench.engine.view import build_view
 from bench.plugin.spec import dataset_spec, method_spec
 from methods.nfst import bandwidth, fit_nfst, rbf
@@ -70,8 +70,7 @@ def main() -> None:
     parser.add_argument("--wanted", type=int, nargs="+", default=[13_600, 26_000])
     options = parser.parse_args()
     root = Path(os.environ["BENCH_DATA"]) if os.environ.get("BENCH_DATA") else None
-    found = environment()
-    print(f"{found['machine']}, {found['cores']} cores, {found['versions']}, commit {found['git_commit']}")
+    print(described())
     print("camera pair 1 of CUHK03" if root else "drawn features", flush=True)
     context = multiprocessing.get_context("spawn")
     for method in METHODS:

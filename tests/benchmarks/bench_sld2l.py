@@ -18,7 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench.engine.cache import Cache
-from bench.engine.provenance import environment, peak_memory
+from bench.engine.provenance import described, peak_memory
 from bench.plugin.base import Train
 from bench.protocol.images import Extractor, Images, Source, digest
 from methods._scales import AtScale
@@ -99,8 +99,7 @@ def main() -> None:
         step, folder, size = options.step
         {"draw": draw, "fit": fit}[step](int(size), Path(folder))
         return
-    found = environment()
-    print(f"{found['machine']}, {found['cores']} cores, {found['versions']}, commit {found['git_commit']}, one thread")
+    print(f"{described()}, one thread")
     small, large = options.sizes
     first, second = measure(small), measure(large)
     slope = (second - first) / (large - small)

@@ -23,15 +23,16 @@ from threadpoolctl import threadpool_limits
 from bench.engine.cache import Cache, cache_folder
 from bench.engine.cell import make_trial
 from bench.engine.data import Data, load
+from bench.engine.identity import depends_of, short_hash
 from bench.engine.matching import fit_and_match
+from bench.engine.plan import initial_weights
 from bench.engine.provenance import machine
-from bench.engine.run import code_of, initial_weights
 from bench.engine.view import Setup, build_view
 from bench.plugin.spec import DatasetSpec, dataset_spec, method_spec
 from bench.plugin.weights_files import weights_folder
 from bench.protocol.images import digest
 from bench.protocol.splits import folds
-from bench.report.tables import percent_at
+from bench.report.groups import percent_at
 from tests.benchmarks import data_folder
 
 FOLDS = 5
@@ -78,7 +79,9 @@ def measure(
     weights = options.weights or weights_folder()
     initial = initial_weights(spec, weights, options.profile)
     question = (spec.text, data.digest, options.split, fold, options.ratio, options.profile, initial)
-    workspace = options.workspace and options.workspace / digest(*question, code_of(spec, dataset))
+    workspace = options.workspace and options.workspace / digest(
+        *question, short_hash(depends_of(spec.text, dataset.identity))
+    )
     finished = workspace and workspace / "result.json"
     if finished and finished.exists():
         return json.loads(finished.read_text())
