@@ -130,5 +130,5 @@ def test_a_pass_is_remembered_until_the_method_changes(tmp_path, monkeypatch) ->
     for other in (changed, replace(bad, text="plain+broken[how=shape]")):
         assert contract.ensure(other, cache) == ["broken"]
         assert not contract.passed(other, cache)
-    monkeypatch.setattr(contract, "PART", ("contract", 0))
+    monkeypatch.setattr(contract, "VERSION", 0)
     assert not contract.passed(good, cache), "it passed the contract in another form"
