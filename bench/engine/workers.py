@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
@@ -53,6 +54,13 @@ def work(call: Callable[[Item, Settings], Result], item: Item, settings: Setting
         # tqdm's own lock is a semaphore of the system, which a worker that is ended leaves behind.
         tqdm.set_lock(threading.RLock())
     return call(item, settings)
+
+
+def end_all() -> None:
+    """End the idle workers that wait for more, and the thread that looks after them: nothing else is to come."""
+    executor = reusable_executor._executor
+    if executor is not None:
+        executor.terminate(kill_workers=True)
 
 
 def end_with(parent: int) -> None:
