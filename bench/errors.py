@@ -31,6 +31,11 @@ class NotApplicable(UsageError):
     """Two that do not go together, or a plug-in that cannot be loaded; skipped unless given by name."""
 
 
+def visible(text: str) -> str:
+    """Text in which whatever cannot be seen stands as an escape: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udc80``."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 PLURALS = {"person": "people", "identity": "identities"}
 
 

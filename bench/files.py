@@ -1,10 +1,11 @@
 """Writing files so that none is ever seen half, and giving back the memory of those that are mapped."""
 
+import errno
 import hashlib
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,12 +22,24 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            yield file
+            try:
+                yield file
+            except BaseException:
+                # Closing writes what is buffered: on a full disk that fails again, and would hide the first error.
+                with suppress(OSError):
+                    file.close()
+                raise
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_file(path: Path) -> None:
+    """OSError for a pipe or a device: reading it may never end, or fill the memory."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def release(array: np.ndarray) -> None:

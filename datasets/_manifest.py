@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import DataError, listing
+from bench.files import require_file
 
 NEEDED = ("path", "person", "camera")
 OPTIONAL = ("resolution", "split")
@@ -105,6 +106,7 @@ def row_faults(fields: dict[str, str]) -> Iterator[str]:
 def read_fields(file: Path, faults: Faults) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, column -> value) of each row that is not empty; {WRONG: fault} of one that does not fit the header."""
     try:
+        require_file(file)
         content = file.read_bytes()
     except OSError as error:
         hint = "; folders are separated by /" if "\\" in str(file) and os.sep == "/" else ""

@@ -8,7 +8,7 @@ from bench.plugin.base import Method
 from methods._lomo import LOMO
 
 if TYPE_CHECKING:
-    from bench.protocol.images import Extractor
+    from bench.protocol.extractors import Extractor
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

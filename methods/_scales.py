@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from bench.protocol.images import Extractor
+from bench.protocol.extractors import Extractor
 from bench.protocol.resize import resize_all, scaled_length
 
 PART = ("scales", 1)

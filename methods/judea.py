@@ -17,7 +17,8 @@ from methods._scales import AtScale
 from methods._selection import best_of
 
 if TYPE_CHECKING:
-    from bench.protocol.images import Extractor, Images
+    from bench.protocol.extractors import Extractor
+    from bench.protocol.images import Images
 
 HCMD = (0.1, 1.0, 10.0)
 RIDGE = (0.01, 0.1, 1.0)

@@ -19,7 +19,8 @@ from methods._scales import AtScale
 from methods._selection import best_of
 
 if TYPE_CHECKING:
-    from bench.protocol.images import Extractor, Images
+    from bench.protocol.extractors import Extractor
+    from bench.protocol.images import Images
 
 DEGREES = (1, 2)
 PENALTIES = (0.01, 0.1)

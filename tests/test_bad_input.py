@@ -1,6 +1,7 @@
 """Bad input of every kind: one clear line, the right exit code, no traceback, nothing lost."""
 
 import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -173,6 +174,12 @@ class TestUsage:
 
     def test_missing_split_file(self, run) -> None:
         one_line(run("-d", f"{SMALL[:-1]},split_file=/nowhere/splits.csv]"), 3, "/nowhere/splits.csv")
+
+    def test_files_that_never_end(self, run, tmp_path) -> None:
+        os.mkfifo(tmp_path / "pipe.csv")
+        for path in (tmp_path / "pipe.csv", "/dev/zero"):
+            one_line(run("-d", f"lr_manifest[file={path}]"), 3, str(path), "not a regular file")
+            one_line(run("-d", f"{SMALL[:-1]},split_file={path}]"), 3, str(path), "not a regular file")
 
     def test_split_that_the_file_does_not_have(self, run, tmp_path) -> None:
         people = [f"0,{i:04d},{'train' if i % 2 else 'test'}" for i in range(24)]

@@ -208,6 +208,58 @@ class RemembersFit(Toy):
         return (p[:, None] != g).astype(float)
 
 
+class Learned:
+    """A feature that names whom a fit has seen; what it is called says nothing of that."""
+
+    def __init__(self, known: dict[bytes, int]) -> None:
+        self.known = known
+
+    def __repr__(self) -> str:
+        return "Learned()"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return np.array([[self.known.get(image.tobytes(), -1)] for image in images], np.float32)
+
+
+class LabelsAsFeatures(Toy):
+    """Features that were learned: kept for all images, they would serve the test of the next split."""
+
+    name = "labels_as_features"
+    extractor: type = Learned
+
+    def fit(self, train) -> "LabelsAsFeatures":
+        known: dict[bytes, int] = {}
+        for images in (train.gallery, train.probe):
+            known.update((p.tobytes(), int(i)) for p, i in zip(images.array(), images.identity, strict=True))
+        self.feature = self.extractor(known)
+        for images in (train.gallery, train.probe):
+            images.features(self.feature)
+        return self
+
+    def distances(self, probe, gallery) -> np.ndarray:
+        p, g = (images.features(self.feature)[:, 0] for images in (probe, gallery))
+        return ((p[:, None] != g) | (p[:, None] < 0)).astype(float)
+
+
+class Hidden(Learned):
+    """Keeps what it learned where nothing finds it."""
+
+    def __init__(self, known: dict[bytes, int]) -> None:
+        HIDDEN[0] = known
+
+    @property
+    def known(self) -> dict[bytes, int]:
+        return HIDDEN[0]
+
+
+HIDDEN: list[dict[bytes, int]] = [{}]
+
+
+class HiddenLabelsAsFeatures(LabelsAsFeatures):
+    name = "hidden_labels_as_features"
+    extractor = Hidden
+
+
 class FileNames(Toy):
     """Whatever the images say of files."""
 
@@ -324,6 +376,17 @@ def test_digging_in_the_harness_is_caught(cache, method) -> None:
 
 def test_remembering_what_fit_saw_is_caught(cache) -> None:
     assert "after another model had been fitted" in problem_with(RemembersFit, "another model", cache)
+
+
+def test_features_that_were_learned_serve_no_other_split(data, tmp_path) -> None:
+    chosen, cache = spec(LabelsAsFeatures), Cache(tmp_path)
+    for split in (0, 1):
+        cell = Cell(chosen.text, data.spec.text, split, 0, "paper", data.digest)
+        assert evaluate(cell, chosen, data, cache).cmc[0] <= CHANCE
+
+
+def test_learned_features_that_hide_are_caught(cache) -> None:
+    assert "after another model had been fitted" in problem_with(HiddenLabelsAsFeatures, "another model", cache)
 
 
 def test_statistics_of_test_images_are_to_be_declared(cache) -> None:

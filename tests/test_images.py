@@ -21,13 +21,17 @@ class MeanColour:
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = weight
-        self.calls = 0
+        self._calls = 0
+
+    @property
+    def calls(self) -> int:
+        return self._calls
 
     def __repr__(self) -> str:
         return f"MeanColour({self.weight})"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        self.calls += len(images)
+        self._calls += len(images)
         return plain(images, self.weight)
 
 
@@ -139,6 +143,26 @@ class TestKeys:
         names.append(key())
         assert len(set(names)) == 3
         assert module.extractor_key(MeanColour()) != module.extractor_key(MeanColour(2.0))
+
+    def test_what_an_extractor_holds_names_its_results(self) -> None:
+        class Learned(MeanColour):
+            def __repr__(self) -> str:
+                return "Learned()"
+
+        keys = []
+        for weights in ([1.0, 2.0], [1.0, 3.0], [1.0, 2.0]):
+            extractor = Learned()
+            extractor.weights = np.array(weights)
+            keys.append(module.extractor_key(extractor))
+        assert keys[0] == keys[2] != keys[1]
+
+    def test_an_address_is_no_name(self) -> None:
+        class Nameless:
+            def __call__(self, images: np.ndarray) -> np.ndarray:
+                return images.reshape(len(images), -1).astype(np.float32)
+
+        with pytest.raises(BenchError, match="Nameless has no __repr__"):
+            module.extractor_key(Nameless())
 
 
 class TestFeatures:

@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import gc
 import json
+import logging
 import os
 import random
 import signal
@@ -47,6 +49,10 @@ class Bad(Method):
             time.sleep(60)
         if self.how == "thread":
             threading.Thread(target=time.sleep, args=(3600,)).start()
+        if self.how == "half":
+            self.curves_ = {"loss": "half of a character: \\ud800"}
+        if self.how == "raise_half":
+            raise ValueError("half of a character: \\udc80, and \\x1b[2J")
         if self.how == "curves":
             self.curves_ = {"loss": [np.float32(1.5), float("nan")]}
         return self
@@ -82,7 +88,13 @@ def finished(folder: Path) -> list[str]:
 
 class TestPluginsThatEndTheProcess:
     @pytest.mark.parametrize(
-        ("how", "words"), [("exit", "SystemExit: 0"), ("curves", "NaN")]
+        ("how", "words"),
+        [
+            ("exit", "SystemExit: 0"),
+            ("curves", "NaN"),
+            ("half", "cannot be stored"),
+            ("raise_half", r"half of a character: \udc80, and \x1b[2J"),
+        ],
     )  # fmt: skip
     def test_a_cell(self, run, tmp_path, plugins, how, words) -> None:
         output = run("-m", f"bicubic+misbehaving[how={how}]", "-m", "bicubic+nfst", "-d", SMALL, "--splits", "0")
@@ -171,6 +183,36 @@ print(torch.get_default_dtype())
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "torch.float32"
 
+    def test_how_the_process_ends_fails_and_writes(self) -> None:
+        before = list(sys.argv), sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+        mask = os.umask(0o022)
+        try:
+            with isolated():
+                sys.argv.clear()
+                sys.excepthook = None
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                gc.disable()
+                logging.disable()
+                os.umask(0o777)
+            assert os.umask(0o022) == 0o022
+        finally:
+            os.umask(mask)
+        assert before == (
+            sys.argv,
+            sys.excepthook,
+            signal.getsignal(signal.SIGTERM),
+            signal.getsignal(signal.SIGINT),
+        )
+        assert gc.isenabled()
+        assert logging.root.manager.disable == 0
+
+    def test_torch_that_flushes_small_numbers(self) -> None:
+        torch = __import__("torch")
+        with isolated():
+            torch.set_flush_denormal(True)
+        assert torch.tensor([1e-310], dtype=torch.float64).mul(0.5).item() > 0
+
     def test_after_an_error(self) -> None:
         before = np.geterr()
         with contextlib.suppress(SystemExit), isolated():
@@ -207,6 +249,13 @@ class TestStreams:
 
 
 class TestSystem:
+    def test_processes_end_without_a_word(self, tmp_path) -> None:
+        done = shell(
+            f"bench run -m bicubic+nfst -d {SMALL} --splits 0-1 --jobs 2 --results {tmp_path / 'r'}; sleep 1", tmp_path
+        )
+        assert done.stderr == ""
+        assert finished(tmp_path / "r") == ["bicubic+nfst"] * 2
+
     def test_no_more_workers_than_tasks(self, bench, tmp_path, monkeypatch) -> None:
         started = []
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from bench.cli.output import Stream, guard_streams
 from bench.cli.parser import build_parser
-from bench.errors import BenchError
+from bench.errors import BenchError, visible
 
 INTERRUPTED, TERMINATED = 130, 143
 PATIENCE = 2.0  # seconds
@@ -68,6 +68,8 @@ def end(streams: Sequence[Stream], code: int) -> int:
 def leave(code: int) -> NoReturn:
     """End the process.  A thread that a plug-in left running would keep it alive for ever: it is waited for no longer
     than `PATIENCE`, in which threads of the harness's own end."""
+    if workers := sys.modules.get("bench.engine.workers"):
+        workers.end_all()
     end = time.monotonic() + PATIENCE
     others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     for thread in others:
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         return call(options)
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        print(f"bench: {visible(str(error))}", file=sys.stderr)
         return error.exit_code
     except Terminated:
         print(f"bench: terminated; {KEPT}", file=sys.stderr)

@@ -151,7 +151,7 @@ def part_version(name: str) -> int:
 @cache
 def parts(folders: tuple[Path, ...] = ()) -> dict[str, int]:
     """Every part with its version, from the ``PART`` lines of `bench`, of the plug-ins' tree and of folders outside."""
-    line = re.compile(r'^PART = \("(\w+)", (\d+)\)$', re.MULTILINE)
+    line = re.compile(r"""^PART *= *\( *["'](\w+)["'] *, *(\d+) *,? *\)""", re.MULTILINE)
     found: dict[str, int] = {}
     own = [PACKAGE / name for name in ("protocol", "engine", "learning")]
     for folder in (*own, ROOT / "methods", ROOT / "datasets", *folders):

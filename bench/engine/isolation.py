@@ -1,8 +1,12 @@
 """State that plug-ins may leave behind in a process, put back as it was: no cell depends on those before it."""
 
+import gc
+import logging
 import os
 import random
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,12 +22,13 @@ def isolated() -> Iterator[None]:
     """Put back, at the end, the state of the process that numbers or messages may depend on.
 
     That is: numpy's and Python's global generators and handling of numerical errors, filters of warnings, environment,
-    current folder, standard streams, and torch's default type, device, threads, generators and switches.
+    current folder, standard streams, answers to signals and to uncaught errors, the mask of new files' rights, and
+    torch's default type, device, threads, generators and switches.
     torch is not imported for it; where a cell imports it, its defaults are set again.
     """
     had_torch = "torch" in sys.modules
     with warnings.catch_warnings(), ExitStack() as later:
-        for save in (save_python, save_numpy, *((save_torch,) if had_torch else ())):
+        for save in (save_python, save_process, save_numpy, *((save_torch,) if had_torch else ())):
             later.callback(save())
         if not had_torch:
             later.callback(reset_torch)
@@ -47,6 +52,29 @@ def save_python() -> Restore:
             os.chdir(folder)
         sys.stdin, sys.stdout, sys.stderr = streams
         sys.setrecursionlimit(recursion)
+
+    return restore
+
+
+def save_process() -> Restore:
+    """What decides how the process ends, fails, and writes files."""
+    arguments, hooks = list(sys.argv), (sys.excepthook, threading.excepthook)
+    collects, silenced = gc.isenabled(), logging.root.manager.disable
+    mask = os.umask(0o077)  # it can be read only by setting it
+    os.umask(mask)
+    # Signals are the main thread's; a handler that was not set from Python is None and stays.
+    here = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} if here else {}
+
+    def restore() -> None:
+        sys.argv[:] = arguments
+        sys.excepthook, threading.excepthook = hooks
+        (gc.enable if collects else gc.disable)()
+        logging.disable(silenced)
+        os.umask(mask)
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
     return restore
 
@@ -114,5 +142,6 @@ def set_switches(torch: Any, values: dict[str, Any]) -> None:
     torch.set_grad_enabled(values["grad"])
     on, warns = values["deterministic"]
     torch.use_deterministic_algorithms(on, warn_only=warns)
+    torch.set_flush_denormal(False)  # torch does not say how it is set; nothing here sets it
     torch.set_float32_matmul_precision(values["precision"])
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = values["cudnn"]

@@ -73,7 +73,7 @@ def run_locked(task: Task, settings: Settings) -> Done:
             raise
         except Exception as error:  # whatever a plug-in says of itself may be what cannot be stored
             message = f"the cell cannot be stored: {describe(error)}"
-            outcome = Failure(message, record.computed, traceback.format_exc())
+            outcome = Failure(message, record.computed, where_from())
         else:
             shutil.rmtree(store.workspace(cell), ignore_errors=True)
             return Done(task, record.cost["total_seconds"], record.cmc[0])
@@ -111,7 +111,12 @@ def compute(task: Task, settings: Settings) -> tuple[Record, dict[str, np.ndarra
     except (KeyboardInterrupt, StorageError):
         raise
     except BaseException as error:  # whatever a plug-in raises, SystemExit too, is this cell's failure and no other's
-        return Failure(describe(error), computed(threads, where, precision), traceback.format_exc())
+        return Failure(describe(error), computed(threads, where, precision), where_from())
+
+
+def where_from() -> str:
+    """The traceback of the error at hand, as text that can be stored: a message may hold halves of characters."""
+    return traceback.format_exc().encode(errors="backslashreplace").decode()
 
 
 @contextmanager

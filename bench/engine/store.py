@@ -146,11 +146,13 @@ class Store:
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
         for key, value in outcome.items():
             fields = msgspec.to_builtins(value)
-            check_again(value)
             inner = [f" {json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in fields.items()]
             lines.append(f"{json.dumps(key)}: {{\n" + ",\n".join(inner) + "\n}")
+        content = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+        # What would be refused when it is read is refused now, before anything is stored.
+        msgspec.json.decode(content, type=File)
         with write_atomically(path) as file:
-            file.write(("{\n" + ",\n".join(lines) + "\n}\n").encode())
+            file.write(content)
 
     def distances(self, cell: Cell) -> dict[str, np.ndarray] | None:
         """Anchor (or ``all``) -> (probes, gallery) float64; None where the matrices are not kept."""
@@ -260,11 +262,6 @@ def read_bytes(path: Path) -> bytes:
 
 def unreadable(path: Path, reason: str) -> BenchError:
     return BenchError(f"{path} is not a readable result: {' '.join(reason.split())}; remove it or run the cell again")
-
-
-def check_again(value: Record | Failure) -> None:
-    """What is written must be readable: a record that would be refused is refused now, before anything is stored."""
-    msgspec.convert(msgspec.to_builtins(value), type(value))
 
 
 def newest(results: Sequence[Result]) -> Result:

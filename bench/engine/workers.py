@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from joblib import Parallel, delayed
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor, reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bench.engine.plan import Settings
@@ -51,6 +51,13 @@ def work(call: Callable[[Item, Settings], Result], item: Item, settings: Setting
     if not any(thread.name == "parent" for thread in threading.enumerate()):
         threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
     return call(item, settings)
+
+
+def end_all() -> None:
+    """End the idle workers that wait for more, and the thread that looks after them: nothing else is to come."""
+    executor = reusable_executor._executor
+    if executor is not None:
+        executor.terminate(kill_workers=True)
 
 
 def end_with(parent: int) -> None:

@@ -20,7 +20,8 @@ from bench.plugin.weights_files import find_weights
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.protocol.images import Extractor, Images
+    from bench.protocol.extractors import Extractor
+    from bench.protocol.images import Images
 
 Size = tuple[int, int]
 

@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 
 import bench
-from bench.errors import BenchError
+from bench.errors import BenchError, visible
 from bench.plugin.registry import ROOT
 
 OURS = Path(bench.__file__).resolve().parent
@@ -25,8 +25,8 @@ def raised_at(error: BaseException) -> str | None:
 def describe(error: BaseException) -> str:
     """An error in one line: a plug-in's with the place, ``ValueError: no image (methods/stripes.py, line 12)``."""
     if isinstance(error, BenchError):
-        return " ".join(str(error).split())
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        return visible(" ".join(str(error).split()))
+    text = visible(" ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":"))
     place = raised_at(error)
     return f"{text} ({place})" if place and place not in text else text
 

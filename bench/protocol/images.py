@@ -6,7 +6,6 @@ not depend on the split, so all splits and methods share them.
 """
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,20 +16,12 @@ from joblib import Parallel, delayed
 
 from bench.errors import BenchError
 from bench.files import release
+from bench.protocol.extractors import Extractor, extractor_key
 
 CHUNK = 64
 TILE = 512
 GRAM_BUDGET = 2**27
 """Entries (float64) of the largest Gram matrix computed whole and kept: 1 GiB."""
-
-
-class Extractor(Protocol):
-    """A feature: called with uint8 RGB images (n, h, w, 3), returns float32 (n, d).
-
-    The result for an image must not depend on the others of its batch.
-    """
-
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
 
 class ArrayCache(Protocol):
@@ -39,18 +30,6 @@ class ArrayCache(Protocol):
     def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray: ...
 
     def rows(self, key: str, blocks: Callable[[], Iterable[np.ndarray]]) -> np.ndarray: ...
-
-
-def extractor_key(extractor: Extractor) -> str:
-    """What names an extractor's results: its parameters, its version, and the versions of what it is built of."""
-    return f"{extractor!r}|{versions(extractor)}"
-
-
-def versions(extractor: object) -> list[object]:
-    """Class attribute `version` (1 where there is none) and the module's part, and those of callable parameters."""
-    part = getattr(sys.modules.get(type(extractor).__module__), "PART", None)
-    inner = [versions(value) for value in getattr(extractor, "__dict__", {}).values() if callable(value)]
-    return [getattr(extractor, "version", 1), part, *inner]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import DataError, listing
+from bench.files import require_file
 from bench.protocol.fusion import ANCHORS
 
 PART = ("splits", 1)
@@ -107,6 +108,7 @@ def check_split(split: Split, identities: Sequence[str]) -> None:
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
     """Rows of a CSV file with their line numbers; DataError when it cannot be read or a column is missing."""
     try:
+        require_file(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows = [(reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}) for row in reader]

@@ -2,6 +2,8 @@
 
 import re
 
+from bench.errors import visible
+
 MARKDOWN = str.maketrans(
     {"\\": r"\\", "|": r"\|", "`": r"\`", "*": r"\*", "~": r"\~", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
 )
@@ -30,8 +32,8 @@ LATEX = str.maketrans(
 
 
 def for_terminal(text: str) -> str:
-    """One line in which whatever is not visible stands as an escape: ``\\x1b``, ``\\n``, ``\\u202e``."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """One line, as `bench.errors.visible`."""
+    return visible(text)
 
 
 def for_markdown(text: str) -> str:

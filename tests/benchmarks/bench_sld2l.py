@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 from bench.engine.cache import Cache
 from bench.engine.provenance import described, peak_memory
 from bench.plugin.base import Train
-from bench.protocol.images import Extractor, Images, Source, digest
+from bench.protocol.extractors import Extractor
+from bench.protocol.images import Images, Source, digest
 from methods._scales import AtScale
 from methods.sld2l import RATIOS, SLD2L
 
