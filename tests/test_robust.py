@@ -249,10 +249,12 @@ class TestStreams:
 
 
 class TestSystem:
-    def test_processes_end_without_a_word(self, tmp_path) -> None:
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_processes_end_without_a_word(self, tmp_path, jobs) -> None:
         done = shell(
-            f"bench run -m bicubic+nfst -d {SMALL} --splits 0-1 --jobs 2 --results {tmp_path / 'r'}; sleep 1", tmp_path
-        )
+            f"bench run -m bicubic+nfst -d {SMALL} --splits 0-1 --jobs {jobs} --results {tmp_path / 'r'}; sleep 1",
+            tmp_path, BENCH_CACHE=str(tmp_path / "cache"),
+        )  # fmt: skip
         assert done.stderr == ""
         assert finished(tmp_path / "r") == ["bicubic+nfst"] * 2
 

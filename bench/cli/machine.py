@@ -3,7 +3,7 @@
 import json
 from argparse import Namespace
 
-from bench.errors import DataError
+from bench.errors import DataError, visible
 
 
 def doctor_command(options: Namespace) -> int:
@@ -12,7 +12,8 @@ def doctor_command(options: Namespace) -> int:
 
     store, _ = writing_stores(options.results)
     findings = examine(options.data, store.folder, options.dataset, options.weights)
-    print(json.dumps(findings, indent=1) if options.json else as_text(findings, named=bool(options.dataset)))
+    text = json.dumps(findings, indent=1) if options.json else as_text(findings, named=bool(options.dataset))
+    print("\n".join(map(visible, text.split("\n"))))
     if options.dataset and (reasons := incomplete(findings)):
         raise DataError("; ".join(reasons))
     return 0

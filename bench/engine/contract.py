@@ -11,12 +11,14 @@ import inspect
 import json
 import pickle
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from bench.engine.cache import Cache
 from bench.engine.data import load
@@ -263,6 +265,8 @@ def rearranged_distances(spec: MethodSpec, folder: Path) -> np.ndarray:
 
     For a process of its own, so that nothing in memory or in the cache knows true labels or rows.
     """
+    # tqdm's own lock is a semaphore of the system, which a process that is ended leaves behind.
+    tqdm.set_lock(threading.RLock())
     spec.build(), spec.build_frontend()  # loads their libraries, whose threads are limited below
     case = Case(spec, Cache(folder))
     case.data, origin = rearranged(case.data, case.split.test)
