@@ -209,6 +209,10 @@ class TestStreams:
 
 
 class TestSystem:
+    def test_a_run_in_processes_ends_quietly(self, tmp_path) -> None:
+        done = shell(f"bench run -m bicubic+nfst -d {SMALL} --splits 0-2 --jobs 2 --results {tmp_path / 'r'}", tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_no_more_workers_than_tasks(self, bench, tmp_path, monkeypatch) -> None:
         started = []
 

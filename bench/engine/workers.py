@@ -6,9 +6,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
@@ -42,6 +44,20 @@ def spread(
                 "a worker process was killed, perhaps for want of memory; finished cells are kept, run the same command"
                 " again with fewer --jobs"
             ) from error
+
+
+@contextmanager
+def ending_workers() -> Iterator[None]:
+    """At the end, end the processes that each `spread` within left waiting for more work.
+
+    The thread that tends them would keep this process alive, until it is cut short and their semaphores are reported as
+    leaked.  They are killed, for a thread that a plug-in left running would keep one of them alive.
+    """
+    try:
+        yield
+    finally:
+        if any(thread.name == "ExecutorManagerThread" for thread in threading.enumerate()):
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def work(call: Callable[[Item, Settings], Result], item: Item, settings: Settings, parent: int) -> Result:
