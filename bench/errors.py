@@ -27,6 +27,10 @@ class MissingData(DataError):
     """A data set is not there at all."""
 
 
+class MissingPart(BenchError):
+    """A plug-in says that it is built of a part that no module is."""
+
+
 class NotApplicable(UsageError):
     """Two that do not go together, or a plug-in that cannot be loaded; skipped unless given by name."""
 

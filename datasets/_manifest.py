@@ -139,6 +139,9 @@ def read_fields(file: Path, faults: Faults) -> Iterator[tuple[int, dict[str, str
 
 def check_header(file: Path, line: int, header: Sequence[str]) -> None:
     known = (*NEEDED, *OPTIONAL)
+    for mark, marks in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            raise DataError(f"{file}, line {line}: columns are separated by {marks}; save the manifest with commas")
     for column in header:
         if column not in known:
             close = difflib.get_close_matches(column, known, n=1)

@@ -10,7 +10,7 @@ from bench.engine import identity
 from bench.engine.freshness import as_now, current, stale
 from bench.engine.identity import Cell, changes, depends_of
 from bench.engine.store import Result, Store
-from bench.errors import UsageError
+from bench.errors import MissingPart, UsageError
 from bench.plugin.registry import Registry, registry
 from tests.cells import cell, fill, record
 
@@ -111,6 +111,13 @@ def test_a_plugin_that_is_gone_makes_nothing_stale(stored, monkeypatch) -> None:
     assert stale_rows(stored) == set()
     with pytest.raises(UsageError, match="no method 'xqda'"):
         depends_of("bicubic+xqda", "mlr_viper")
+
+
+def test_a_part_that_is_gone_is_an_error_and_never_looks_current(stored, monkeypatch) -> None:
+    plugin = registry().get("method", "xqda")
+    with_plugin(monkeypatch, "method", "xqda", attributes={**plugin.attributes, "uses": ("lomo", "gone")})
+    with pytest.raises(MissingPart, match="no module is the part 'gone'"):
+        stale_rows(stored)
 
 
 def test_changes_are_said_in_words() -> None:

@@ -176,6 +176,8 @@ class TestFaults:
         [
             ("path,person", ["no column camera; the header must be path,person,camera"]),
             ("path,person,camera,resolutoin", ["no column is called 'resolutoin': did you mean 'resolution'?"]),
+            ("path;person;camera", ["columns are separated by semicolons; save the manifest with commas"]),
+            ("path\tperson\tcamera", ["columns are separated by tabs"]),
             ("path,person,camera,person", ["the column person is there twice"]),
         ],
     )

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from bench.errors import UsageError
-from bench.plugin.registry import ROOT, Registry, registry
+from bench.plugin.registry import ROOT, Registry, registry, unknown
 from bench.plugin.spec import method_spec
 
 PIXELS = (
@@ -193,6 +193,11 @@ def test_an_unknown_name_says_what_there_is(tmp_path) -> None:
         found.get("method", "pixel")
     with pytest.raises(UsageError, match="no data set 'pixels': there is none"):
         found.get("dataset", "pixels")
+
+
+def test_a_name_without_its_options_is_known_by_it() -> None:
+    error = unknown("data set", "mine", ["mines", "mine[file=a.csv]"])
+    assert str(error).startswith("no data set 'mine': did you mean 'mine[file=a.csv]'?")
 
 
 @pytest.mark.parametrize(

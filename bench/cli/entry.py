@@ -68,8 +68,6 @@ def end(streams: Sequence[Stream], code: int) -> int:
 def leave(code: int) -> NoReturn:
     """End the process.  A thread that a plug-in left running would keep it alive for ever: it is waited for no longer
     than `PATIENCE`, in which threads of the harness's own end."""
-    if workers := sys.modules.get("bench.engine.workers"):
-        workers.end_all()
     end = time.monotonic() + PATIENCE
     others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     for thread in others:

@@ -143,7 +143,8 @@ def add_compare(add: Add) -> None:
 
 
 def add_adopt(add: Add) -> None:
-    add_choice(add("adopt", "Move cells of your own from results/local into results/measured, as they are."))
+    what = "Move cells of your own from results/local into results/measured, as they are; all, unless some are chosen."
+    add_choice(add("adopt", what), splits="all that are there")
 
 
 def add_pretrain(add: Add) -> None:
@@ -176,13 +177,13 @@ def add_others(add: Add) -> None:
     add_data(doctor)
 
 
-def add_choice(command: argparse.ArgumentParser) -> None:
+def add_choice(command: argparse.ArgumentParser, splits: str = "0-9, or as many as a data set has of its own") -> None:
     command.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help=GRAMMAR)
     command.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help=GRAMMAR)
     command.add_argument(
         "--splits",
         metavar="SPLITS",
-        help="such as 0-9 or 0,3,5 (default: 0-9, or as many as a data set has of its own)",
+        help=f"such as 0-9 or 0,3,5 (default: {splits})",
     )
 
 

@@ -5,7 +5,7 @@ from functools import cache
 
 from bench.engine.identity import Cell, Depends, changes, depends_of
 from bench.engine.store import Result
-from bench.errors import BenchError
+from bench.errors import UsageError
 
 
 def stale(result: Result) -> list[str]:
@@ -28,8 +28,8 @@ def as_now(result: Result) -> Cell:
 
 @cache
 def current(method: str, dataset: str) -> Depends | None:
-    """`depends_of` as the code is now, None where a plug-in is not there."""
+    """`depends_of` as the code is now, None where a plug-in is not there.  MissingPart where a part of one is not."""
     try:
         return depends_of(method, dataset)
-    except BenchError:
+    except UsageError:
         return None

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
+from bench.errors import MissingPart
 from bench.plugin import outside
 from bench.plugin.grammar import DatasetOptions, MethodOptions, split_text, value_text
 from bench.plugin.registry import PACKAGE, ROOT, Plugin, registry
@@ -67,7 +67,7 @@ def short_hash(value: object) -> str:
 def depends_of(method: str, dataset: str) -> Depends:
     """Versions and resolved options that a method's number on a data set depends on, as JSON values.
 
-    method, dataset: canonical specs.  UsageError for a plug-in that is not there.
+    method, dataset: canonical specs.  UsageError for a plug-in that is not there, MissingPart for a part.
     """
     plugins = registry()
     method_name, method_pairs = split_text(method)
@@ -141,11 +141,11 @@ def uses(plugin: Plugin) -> Sequence[str]:
 
 
 def part_version(name: str) -> int:
-    """The version of a part; UsageError for a name that no module gives itself."""
+    """The version of a part; MissingPart for a name that no module gives itself."""
     try:
         return parts(outside.folders())[name]
     except KeyError:
-        raise UsageError(f"no module is the part {name!r}, which a plug-in says that it uses") from None
+        raise MissingPart(f"no module is the part {name!r}, which a plug-in says that it uses") from None
 
 
 @cache

@@ -24,7 +24,7 @@ from bench.engine.record import Failure, Record
 from bench.engine.store import cannot_write
 from bench.engine.todo import duration
 from bench.engine.view import build_view
-from bench.engine.workers import spread
+from bench.engine.workers import ending_workers, spread
 from bench.errors import StorageError
 from bench.plugin.locate import describe
 from bench.plugin.spec import MethodSpec
@@ -248,7 +248,7 @@ def run(tasks: Sequence[Task], settings: Settings) -> Report:
     if not tasks:
         return report
     bar = tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
-    with bar:
+    with bar, ending_workers():
         bar.set_description("contract")
         for line in check_contracts(tasks, settings):
             with tqdm.external_write_mode():

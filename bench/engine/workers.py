@@ -6,10 +6,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from joblib import Parallel, delayed
-from joblib.externals.loky import ProcessPoolExecutor, reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bench.engine.plan import Settings
@@ -44,6 +45,20 @@ def spread(
             ) from error
 
 
+@contextmanager
+def ending_workers() -> Iterator[None]:
+    """At the end, end the processes that each `spread` within left waiting for more work.
+
+    The thread that tends them would keep this process alive, until it is cut short and their semaphores are reported as
+    leaked.  They are killed, for a thread that a plug-in left running would keep one of them alive.
+    """
+    try:
+        yield
+    finally:
+        if any(thread.name == "ExecutorManagerThread" for thread in threading.enumerate()):
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
 def work(call: Callable[[Item, Settings], Result], item: Item, settings: Settings, parent: int) -> Result:
     """Call a function in a process of its own, which ends with its parent."""
     # Ctrl-C reaches every process of the terminal; the parent alone answers it.
@@ -51,13 +66,6 @@ def work(call: Callable[[Item, Settings], Result], item: Item, settings: Setting
     if not any(thread.name == "parent" for thread in threading.enumerate()):
         threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
     return call(item, settings)
-
-
-def end_all() -> None:
-    """End the idle workers that wait for more, and the thread that looks after them: nothing else is to come."""
-    executor = reusable_executor._executor
-    if executor is not None:
-        executor.terminate(kill_workers=True)
 
 
 def end_with(parent: int) -> None:

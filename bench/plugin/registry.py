@@ -88,7 +88,8 @@ KIND_WORDS = {"dataset": "data set", "frontend": "front-end", "method": "method"
 
 def unknown(what: str, name: str, known: list[str]) -> UsageError:
     """A did-you-mean error for a name that is not among `known`."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    same = [other for other in known if other.startswith(f"{name}[")]  # the same with options
+    close = same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return UsageError(f"no {what} {name!r}: {hint}there is {', '.join(known) or 'none'}")
 
