@@ -171,7 +171,8 @@ class TestOwnResults:
         store.put(cell("bicubic+nfst", SMALL, depends={"harness": {"sigma": "0.5"}}), record([0.5], contract=True), {})
         store.put_failure(cell("bicubic+l2", SMALL), failure("it broke"))
         store.put(cell("bicubic+gone", SMALL), record([0.5], contract=True), {})
-        output = bench("adopt")
+        assert bench("adopt").code == 2, "never everything by accident"
+        output = bench("adopt", "-d", SMALL)
         assert output.code == 1
         assert "0 cells adopted" in output.out
         for why in ("had not passed the contract", "is stale", "it failed", "its plug-in is not there"):

@@ -143,7 +143,7 @@ def add_compare(add: Add) -> None:
 
 
 def add_adopt(add: Add) -> None:
-    what = "Move cells of your own from results/local into results/measured, as they are; all, unless some are chosen."
+    what = "Move cells of your own from results/local into results/measured, as they are: those of -m, -d or --splits."
     add_choice(add("adopt", what), splits="all that are there")
 
 

@@ -14,6 +14,8 @@ def adopt_command(options: Namespace) -> int:
 
     if not MEASURED.is_dir():
         raise UsageError("adopt needs a clone of bench: an installed one has no results/measured")
+    if not (options.method or options.dataset or options.splits):
+        raise UsageError("say what to adopt: methods with -m, data sets with -d, or --splits")
     source = Store(options.results or own_folder())
     results, problems = source.read_all(failures=True)
     splits = None if options.splits is None else parse_splits(options.splits)

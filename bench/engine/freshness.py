@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from bench.engine.identity import Cell, Depends, changes, depends_of
+from bench.engine.identity import Cell, Depends, changes, depends_of, source_of
 from bench.engine.store import Result
 from bench.errors import UsageError
 
@@ -24,6 +24,20 @@ def as_now(result: Result) -> Cell:
     if now is None or now == result.cell.depends or stale(result):
         return result.cell
     return replace(result.cell, depends=now)
+
+
+def edited(result: Result) -> list[str]:
+    """Whether the files of a cell's plug-ins have been edited since, under the same version, in words; empty if not.
+
+    For cells of the user's own: those that come with bench are guarded by small cells of every plug-in, so that there
+    an edit that moves no number makes nothing stale.
+    """
+    method, record = result.cell.method, result.record
+    if record is None or not record.computed.source or current(method, result.cell.dataset) is None:
+        return []
+    if record.computed.source == source_of(method):
+        return []
+    return [f"the code of {method.partition('[')[0]} has been edited since, under the same version"]
 
 
 @cache

@@ -8,6 +8,7 @@ that it is built of).  Text, layout, and the names of modules and classes do not
 Everything here is read from the text of the files: no plug-in is imported.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -115,6 +116,26 @@ def flat(depends: Depends) -> Iterator[tuple[str, object]]:
     for kind in ("harness", "protocol"):
         for key, value in (depends.get(kind) or {}).items():
             yield f"the {kind}'s {key}", value
+
+
+@cache
+def source_of(method: str) -> str:
+    """Short hash of the code of a method's and its front-end's own files, without comments, docstrings and layout."""
+    name = split_text(method)[0]
+    frontend_name, _, method_name = name.rpartition("+")
+    plugins = [registry().get("method", method_name)]
+    plugins += [registry().get("frontend", frontend_name)] if frontend_name else []
+    files = [ROOT / plugin.file for plugin in plugins]
+    return short_hash([code_of(file) for file in files if file.is_file()])
+
+
+def code_of(path: Path) -> str:
+    """A file's syntax tree as text, without docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = node.body[ast.get_docstring(node) is not None :]
+    return ast.dump(tree)
 
 
 def described(plugin: Plugin, pairs: Mapping[str, str]) -> dict[str, Any]:

@@ -80,12 +80,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Task:
-    """A cell and what computing it takes.  named: whether the method was given by its name, not by a glob."""
+    """A cell and what computing it takes.
+
+    named: whether the method was given by its name, not by a glob.  again: to be computed although it is finished.
+    """
 
     cell: Cell
     method: MethodSpec
     data: Data
     named: bool = False
+    again: bool = False
 
 
 @dataclass

@@ -35,10 +35,10 @@ def described() -> str:
     return f"{machine()}, {os.cpu_count()} cores, {versions}, commit {git_commit()}"
 
 
-def computed(threads: int, device: str = "", precision: str = "") -> Computed:
+def computed(threads: int, source: str = "", device: str = "", precision: str = "") -> Computed:
     """By what a cell that is being computed now is computed."""
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Computed(git_commit(), libraries(), machine(), date, threads, device, precision)
+    return Computed(git_commit(), libraries(), machine(), date, threads, source, device, precision)
 
 
 @cache

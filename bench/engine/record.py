@@ -32,7 +32,7 @@ class Computed(msgspec.Struct, frozen=True):
 
     commit: of the tree, with ``+changes`` where files differed from it, None outside a checkout.  libraries: name ->
     version.  date: ISO 8601, UTC.  threads: of torch and BLAS.  device, precision: of networks, empty where there are
-    none.
+    none.  source: hash of the code of the method's and its front-end's own files, empty where it was not kept.
     """
 
     commit: str | None
@@ -40,6 +40,7 @@ class Computed(msgspec.Struct, frozen=True):
     machine: str
     date: str
     threads: int
+    source: str = ""
     device: str = ""
     precision: str = ""
 

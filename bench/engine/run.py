@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from bench.engine import contract
 from bench.engine.cell import evaluate
+from bench.engine.identity import source_of
 from bench.engine.isolation import isolated
 from bench.engine.plan import Settings, Task, has_profiles
 from bench.engine.provenance import computed, peak_memory, reset_peak_memory
@@ -61,7 +62,7 @@ def run_task(task: Task, settings: Settings, wait: bool) -> Done:
 
 def run_locked(task: Task, settings: Settings) -> Done:
     store, cell = settings.store, task.cell
-    if not settings.force and (found := settings.find(cell)):
+    if not (settings.force or task.again) and (found := settings.find(cell)):
         return Done(task, 0.0, found.finished.cmc[0])
     start = time.perf_counter()
     outcome = compute(task, settings)
@@ -107,11 +108,12 @@ def compute(task: Task, settings: Settings) -> tuple[Record, dict[str, np.ndarra
             "total_seconds": round(time.perf_counter() - start, 4),
             "peak_memory_mib": round(peak_memory(), 1),
         }
-        return outcome.record(computed(threads, where, precision), cost, kept), outcome.distances
+        origin = computed(threads, source_of(cell.method), where, precision)
+        return outcome.record(origin, cost, kept), outcome.distances
     except (KeyboardInterrupt, StorageError):
         raise
     except BaseException as error:  # whatever a plug-in raises, SystemExit too, is this cell's failure and no other's
-        return Failure(describe(error), computed(threads, where, precision), where_from())
+        return Failure(describe(error), computed(threads, source_of(cell.method), where, precision), where_from())
 
 
 def where_from() -> str:

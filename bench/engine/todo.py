@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.engine import freshness
 from bench.engine.identity import Cell
@@ -46,24 +46,26 @@ class Todo:
 def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
     """Which tasks have no finished cell yet (all of them with `force`).
 
-    A stale cell, of other versions or options that the code has now, is computed again where its method was given by
-    name, and kept otherwise and where `keep` says so.
+    A stale cell, of other versions or options than the code has now, and one of the user's own whose method has been
+    edited, is computed again where its method was given by name, and kept otherwise and where `keep` says so.
     """
     result = Todo()
     for task in tasks:
         try:
-            if settings.find(task.cell) and not settings.force:
+            found = settings.find(task.cell)
+            reasons = freshness.edited(found) if found and found.path.is_relative_to(settings.store.folder) else []
+            if found and not reasons and not settings.force:
                 result.finished += 1
                 continue
         except BenchError as error:
             result.problems.append(str(error))
             continue
-        reasons = stale_reasons(task.cell, settings)
+        reasons = reasons or stale_reasons(task.cell, settings)
         result.reasons += [reason for reason in reasons if reason not in result.reasons]
         if reasons and not settings.force and (settings.keep or not task.named):
             result.kept.append(task)
             continue
-        result.pending.append(task)
+        result.pending.append(replace(task, again=bool(found)))
         if reasons:
             result.renewed.append(task)
     return result
