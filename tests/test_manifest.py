@@ -290,7 +290,7 @@ class TestVIPeR:
         assert output.code == 0, output.err
         results, problems = Store(tmp_path / "results").read_all()
         assert not problems
-        cmc = {(r.cell.dataset.partition("[")[0], r.cell.split): r.record["cmc"] for r in results}
+        cmc = {(r.cell.dataset.partition("[")[0], r.cell.split): r.finished.cmc for r in results}
         assert len(cmc) == 4
         for split in (0, 1):
             assert cmc["manifest", split] == cmc["viper", split]
