@@ -8,7 +8,7 @@ kept in git.  Files may come from strangers: whatever is wrong with one is a lin
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -262,8 +262,3 @@ def read_bytes(path: Path) -> bytes:
 
 def unreadable(path: Path, reason: str) -> BenchError:
     return BenchError(f"{path} is not a readable result: {' '.join(reason.split())}; remove it or run the cell again")
-
-
-def newest(results: Sequence[Result]) -> Result:
-    """The most recently computed of some finished cells."""
-    return max(results, key=lambda result: result.finished.computed.date)

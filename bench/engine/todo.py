@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from bench.engine import freshness
 from bench.engine.identity import Cell
 from bench.engine.plan import Settings, Task
-from bench.engine.store import Result, Store
+from bench.engine.store import MEASURED, Result, Store
 from bench.errors import BenchError, counted, listing
 from bench.plugin.grammar import split_text
 
@@ -53,7 +53,8 @@ def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
     for task in tasks:
         try:
             found = settings.find(task.cell)
-            reasons = freshness.edited(found) if found and found.path.is_relative_to(settings.store.folder) else []
+            own = found and not found.path.resolve().is_relative_to(MEASURED)
+            reasons = freshness.edited(found) if found and own else []
             if found and not reasons and not settings.force:
                 result.finished += 1
                 continue
