@@ -155,9 +155,11 @@ def check_scores(cmc: tuple[float, ...], mean_ap: float) -> None:
     """ValueError unless the CMC has values that rise within [0, 1], and so has mAP its place there."""
     if not cmc:
         raise ValueError("the CMC is empty")
+    if cmc[0] >= 0 and cmc[-1] <= 1 and 0 <= mean_ap <= 1 and all(map(operator.le, cmc, cmc[1:])):
+        return  # nothing is less or equal to NaN: all are numbers
     slack = 1e-9  # of means over gallery draws
     values = (*cmc, mean_ap)
     if not all(map(math.isfinite, values)) or min(values) < -slack or max(values) > 1 + slack:
         raise ValueError("CMC and mAP must lie in [0, 1]")
-    if not all(map(operator.le, cmc, cmc[1:])) and any(b < a - slack for a, b in itertools.pairwise(cmc)):
+    if any(b < a - slack for a, b in itertools.pairwise(cmc)):
         raise ValueError("the CMC falls")

@@ -11,11 +11,10 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from filelock import FileLock
 
 from bench.engine.identity import Cell
 from bench.engine.record import FORMAT, Failure, File, Record
@@ -23,6 +22,9 @@ from bench.errors import BenchError, StorageError
 from bench.files import safe_name, write_atomically
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import ROOT
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 MEASURED = ROOT / "results" / "measured"
 """The results that come with bench."""
@@ -73,15 +75,17 @@ class Store:
         """Folder for checkpoints of a cell while it is computed."""
         return self.folder / "distances" / "checkpoints" / cell.fingerprint
 
-    def lock(self, cell: Cell) -> FileLock:
+    def lock(self, cell: Cell) -> "FileLock":
         """Held while a cell is computed, so that two runs on one store never compute the same cell."""
         return self._lock(cell.fingerprint)
 
-    def device_lock(self, device: str) -> FileLock:
+    def device_lock(self, device: str) -> "FileLock":
         """Held while a cell is computed on a device, so that runs on one store spread over several."""
         return self._lock(device.replace(":", ""))
 
-    def _lock(self, name: str) -> FileLock:
+    def _lock(self, name: str) -> "FileLock":
+        from filelock import FileLock  # whoever only reads takes none
+
         folder = self.folder / "distances" / "locks"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +184,7 @@ class Store:
         return results, problems
 
     def files(self) -> Iterator[Path]:
-        return iter(sorted(self.folder.glob("*/*/split*.json")))
+        return iter(sorted(self.folder.glob("*/*/split*.json"), key=lambda path: path.parts))
 
 
 def read_stores(folders: Iterable[Path], failures: bool = False) -> tuple[list[Result], list[str]]:
@@ -191,7 +195,8 @@ def read_stores(folders: Iterable[Path], failures: bool = False) -> tuple[list[R
         results, lines = Store(folder).read_all(failures)
         problems += lines
         for result in results:
-            found.setdefault(f"{result.cell.fingerprint}{result.failed}", result)
+            # A name holds the fingerprint, and whether the cell failed.
+            found.setdefault(result.path.name, result)
     return list(found.values()), problems
 
 
@@ -216,16 +221,7 @@ def cannot_write(folder: Path, error: OSError) -> StorageError:
 def read_result(path: Path, origin: str = "") -> Result:
     """Read one result file; BenchError, naming it, when it is damaged, of another format, or not what its name says."""
     try:
-        content = read_bytes(path)
-        version = msgspec.json.decode(content, type=Versioned).format
-        if version > FORMAT:
-            raise BenchError(
-                f"{path} was written by a newer version of bench (format {version}, this one reads {FORMAT}): update"
-                " bench to read it"
-            )
-        if version < FORMAT:
-            raise ValueError(f"format {version}, this version reads format {FORMAT}")
-        file = msgspec.json.decode(content, type=File)
+        file = decoded(path, read_bytes(path))
         cell = file.cell.cell()
         for spec in (cell.method, cell.dataset):
             split_text(spec)
@@ -234,7 +230,7 @@ def read_result(path: Path, origin: str = "") -> Result:
         if (file.record is None) == (file.failure is None):
             raise ValueError("it must have either a record or a failure")
         suffix = ".json" if file.record else ".failed.json"
-        expected = [safe_name(cell.dataset), safe_name(cell.method), f"{prefix(cell)}{cell.fingerprint}{suffix}"]
+        expected = [safe_name(cell.dataset), safe_name(cell.method), f"{prefix(cell)}{file.fingerprint}{suffix}"]
         if list(path.parts[-3:]) != expected:
             raise ValueError(f"it holds {cell}, which belongs into {'/'.join(expected)}")
     except BenchError as error:
@@ -248,6 +244,27 @@ def read_result(path: Path, origin: str = "") -> Result:
 
 class Versioned(msgspec.Struct):
     format: int
+
+
+def decoded(path: Path, content: bytes) -> File:
+    """A file's content; ValueError or an error of msgspec's where it is none of this format, BenchError of a newer."""
+    try:
+        file = msgspec.json.decode(content, type=File)
+    except msgspec.ValidationError:
+        check_format(path, msgspec.json.decode(content, type=Versioned).format)
+        raise
+    check_format(path, file.format)
+    return file
+
+
+def check_format(path: Path, version: int) -> None:
+    if version > FORMAT:
+        raise BenchError(
+            f"{path} was written by a newer version of bench (format {version}, this one reads {FORMAT}): update"
+            " bench to read it"
+        )
+    if version < FORMAT:
+        raise ValueError(f"format {version}, this version reads format {FORMAT}")
 
 
 def read_bytes(path: Path) -> bytes:
