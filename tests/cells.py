@@ -34,10 +34,14 @@ def cell(
 
 
 def record(curve: Iterable[float], draws: int = 1, **more: Any) -> Record:
-    """A record with this CMC: a value for each of the ranks 1, 2, ...; the last one for those up to 20."""
+    """A record with this CMC: a value for each of the ranks 1, 2, ...; the last one for those up to 20.
+
+    cmc: in its place, of a gallery of so many people.
+    """
     values = [float(v) for v in curve]
     values += [values[-1]] * (20 - len(values))
-    sizes = Sizes(train_people=25, test_people=25, probes=250, gallery_images=250, gallery_draws=draws)
+    people = len(more.get("cmc", range(25)))
+    sizes = Sizes(train_people=25, test_people=people, probes=250, gallery_images=10 * people, gallery_draws=draws)
     cost = {"fit_seconds": 1.0, "total_seconds": 2.0, "peak_memory_mib": 100.0}
     fields = {
         "protocol": "single-shot",

@@ -372,8 +372,22 @@ class TestTrainingImages:
         (lambda d: d * 1j, r"bad\.distances returned complex128; real numbers of at most 64 bits expected"),
         (lambda d: d.astype(np.longdouble), r"bad\.distances returned float128; real numbers of at most 64 bits"),
         (lambda d: d.astype(object), r"bad\.distances returned object; real numbers of at most 64 bits expected"),
+        (lambda d: np.ma.masked_greater(d, 1), r"bad\.distances returned a masked array; a plain one"),
+        (lambda d: list(np.ma.masked_greater(d, 1)), r"bad\.distances returned a masked array; a plain one"),
     ],
-    ids=["NaN", "infinite", "shape", "flat", "None", "strings", "complex", "longdouble", "objects"],
+    ids=[
+        "NaN",
+        "infinite",
+        "shape",
+        "flat",
+        "None",
+        "strings",
+        "complex",
+        "longdouble",
+        "objects",
+        "masked",
+        "masked rows",
+    ],
 )
 def test_distances_that_are_none(data, cache, returned, message) -> None:
     with pytest.raises(BenchError, match=message):

@@ -29,12 +29,13 @@ def test_a_hand_filled_store(tmp_path) -> None:
 
 
 def test_ranks_and_a_small_gallery(tmp_path) -> None:
-    """Galleries of 5: beyond rank 5 every match is found."""
+    """Galleries of 5 have no ranks 10 and 20."""
     store = fill(tmp_path, "b", "toy", [])
     for name, curve in (("a", [0.2, 0.4, 0.6, 0.8, 1.0]), ("b", [0.1, 0.2, 0.3, 0.4, 1.0])):
         store.put(cell(name, "toy"), record(curve[:1], cmc=tuple(curve)), {})
     found = compare(store.read_all()[0], "a", "b", "toy", 0)
-    assert [row.difference for row in found.ranks] == pytest.approx([10, 0, 0, 0])
+    assert [(row.rank, row.difference) for row in found.ranks] == [(1, pytest.approx(10)), (5, pytest.approx(0))]
+    assert as_text(found).splitlines()[-1] == "rank 10, 20: not compared, the gallery has 5 people"
     assert found.ranks[0].ci_low is None
     assert "one split, no interval" in as_text(found)
 
@@ -118,6 +119,6 @@ def test_other_versions_of_the_protocol_are_not_compared(tmp_path) -> None:
 def test_an_anchor_of_a_cell_can_be_compared(tmp_path) -> None:
     from bench.engine.record import Scores
 
-    store = fill(tmp_path, "sing", "caviar", [0.4, 0.4], subsets={"1/2": Scores((0.3,), 0.3)})
+    store = fill(tmp_path, "sing", "caviar", [0.4, 0.4], subsets={"1/2": Scores((0.3,) * 20, 0.3)})
     found = compare(store.read_all()[0], "sing", "sing[anchors=1/2]", "caviar", 0)
     assert found.ranks[0].difference == pytest.approx(10)

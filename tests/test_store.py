@@ -30,7 +30,7 @@ def listed(store: Store) -> list[str]:
 
 def test_round_trip(store) -> None:
     assert store.get(CELL) is None
-    written = record([0.1, 1 / 3], sigma={"1/2+1/4": 0.25}, subsets={"1/2": Scores((0.1, 0.2), 1 / 7)})
+    written = record([0.1, 1 / 3], sigma={"1/2+1/4": 0.25}, subsets={"1/2": Scores((0.1,) * 20, 1 / 7)})
     store.put(CELL, written, DISTANCES)
     found = store.get(CELL)
     assert (found.cell, found.record, found.failed) == (CELL, written, False)
@@ -111,6 +111,7 @@ def changed(store: Store, *path: str, value: object) -> str:
     return json.dumps(content)
 
 
+VERIFIED = {"commit": None, "date": "2026-11-01", "split": 0, "machine": "", "libraries": {}, "difference": 0}
 DAMAGE = {
     "empty": lambda s: "",
     "truncated": lambda s: s.path(CELL).read_text()[:300],
@@ -130,7 +131,19 @@ DAMAGE = {
     "a falling CMC of a subset": lambda s: changed(s, "record", "subsets", value={"1/2": {"cmc": [1, 0.5], "map": 1}}),
     "mAP above one": lambda s: changed(s, "record", "map", value=1.5),
     "no sizes": lambda s: changed(s, "record", "sizes", value={}),
+    "a CMC shorter than the gallery": lambda s: changed(s, "record", "cmc", value=[0.5]),
+    "a CMC longer than the gallery": lambda s: changed(s, "record", "cmc", value=[0.5] * 251),
+    "a short CMC of a subset": lambda s: changed(s, "record", "subsets", value={"1/2": {"cmc": [1], "map": 1}}),
     "sizes of nobody": lambda s: changed(s, "record", "sizes", "test_people", value=0),
+    "sizes of more people than there are": lambda s: changed(s, "record", "sizes", "test_people", value=10**30),
+    "a negative count": lambda s: changed(s, "record", "sizes", "gallery_images", value=-1),
+    "negative threads": lambda s: changed(s, "record", "computed", "threads", value=-1),
+    "a negative split": lambda s: changed(s, "cell", "split", value=-1),
+    "a huge seed": lambda s: changed(s, "cell", "seed", value=10**30),
+    "a verification of no size": lambda s: changed(s, "record", "verified", value=[{**VERIFIED, "difference": 1e308}]),
+    "ranks beyond the gallery": lambda s: changed(s, "record", "probe_ranks", value=[251]),
+    "a huge cost": lambda s: changed(s, "record", "cost", value={"total_seconds": 1e308}),
+    "no total cost": lambda s: changed(s, "record", "cost", value={}),
     "ranks below one": lambda s: changed(s, "record", "probe_ranks", value=[0.5]),
     "sigma of zero": lambda s: changed(s, "record", "sigma", value={"1/2": 0.0}),
     "negative cost": lambda s: changed(s, "record", "cost", value={"total_seconds": -1}),

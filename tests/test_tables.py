@@ -66,11 +66,21 @@ class TestNumbers:
         assert (entry.published, entry.difference) == (24.3, pytest.approx(5.7))
 
     def test_rank_beyond_a_small_gallery(self, tmp_path) -> None:
+        """Ten people are in the gallery: there is no rank 20."""
         store = Store(tmp_path)
         curve = [k / 10 for k in range(1, 11)]
         store.put(cell(XQDA, "caviar"), record([0], cmc=tuple(curve)), {})
-        entries = table(store, "2").entries
-        assert [entries["caviar", XQDA, k].mean for k in (1, 5, 10, 20)] == pytest.approx([10, 50, 100, 100])
+        made = table(store, "2", methods=[XQDA])
+        means = [made.entries["caviar", XQDA, k].mean for k in (1, 5, 10, 20)]
+        assert means == [pytest.approx(10), pytest.approx(50), pytest.approx(100), None]
+        assert [n for n in made.notes if n.startswith("--")] == [
+            "--: also a rank beyond the size of the gallery: caviar: 10 people"
+        ]
+        (row,) = [line for line in blocks(render(made, "markdown", True))[0] if XQDA in line]
+        assert [c.strip() for c in row.split("|")[-4:-1]] == ["--", "99.2", "--"]
+        assert re.search(r" & 100\.0 & [^&]+ & [^&]+ & -- & 99\.2 & -- \\\\", render(made, "latex", True))
+        row = rows_of(render(made, "csv", True))["caviar", XQDA, 20]
+        assert (row["mean"], row["difference"], row["splits"]) == ("", "", "1")
 
     def test_other_seeds_and_data_sets_are_left_out(self, store) -> None:
         store.put(cell(XQDA, "caviar", 3, seed=1), record([1.0]), {})
@@ -402,7 +412,7 @@ def test_only_the_tables_of_the_paper_are_declared() -> None:
 
 
 def test_the_alpha_sweep_lists_its_rows_and_the_anchor_of_the_default(tmp_path) -> None:
-    subsets = {"1/3": Scores((0.3,), 0.3)}
+    subsets = {"1/3": Scores((0.3,) * 20, 0.3)}
     store = Store(tmp_path)
     store.put(cell("sing", "mlr_viper"), record([0.4], subsets=subsets), {})
     fill(tmp_path, "sing[alpha=0.5,anchors=1/3]", "mlr_viper", [0.25])
@@ -482,15 +492,24 @@ class TestMarkedRows:
         notes = [n for n in table(store, "2").notes if n.startswith("transductive")]
         assert [n.endswith(f": {XQDA} on caviar") for n in notes] == [True]
 
-    def test_without_the_contract_never_bold(self, tmp_path) -> None:
-        fill(tmp_path, "bilinear+xqda", "caviar", [0.2] * 10, contract=True)
-        fill(tmp_path, "bilinear+nfst", "caviar", [0.3] * 10, contract=True)
-        store = fill(tmp_path, XQDA, "caviar", [1.0] * 10, contract=False)
-        made = table(store, "2")
+    @pytest.mark.parametrize("name", ["2", "4"])
+    @pytest.mark.parametrize("value", [1.0, 0.25])
+    def test_without_the_contract_neither_best_nor_second_best(self, tmp_path, name, value) -> None:
+        rows = printed("method", name)[:3]
+        fill(tmp_path, rows[0], "caviar", [0.2] * 10)
+        fill(tmp_path, rows[1], "caviar", [0.3] * 10)
+        store = fill(tmp_path, rows[2], "caviar", [value] * 10, contract=False)
+        made = table(store, name)
         text = render(made, "markdown", False)
-        assert "**30.0**" in text
-        assert "**100.0**" not in text
-        assert any("has not passed" in n and n.endswith(f"{XQDA} on caviar") for n in made.notes)
+        assert "**30.0** ±" in text
+        assert "_20.0_ ±" in text
+        assert f" {100 * value:.1f} ±" in text
+        for standalone in (False, True):
+            latex = render(made, "latex", False, standalone=standalone)
+            assert r"\textbf{30.0 $\pm$ 0.0}" in latex
+            assert r"\underline{20.0 $\pm$ 0.0}" in latex
+            assert f"& {100 * value:.1f} $" in latex
+        assert any("has not passed" in n and n.endswith(f"{rows[2]} on caviar") for n in made.notes)
 
 
 def test_a_number_of_two_shots_is_no_measure_of_one(tmp_path) -> None:

@@ -74,13 +74,17 @@ def match(view: View, fitted: Method, ratio: Ratio, people: np.ndarray, draw: in
     """
     probe, gallery = (view.to_match(side, ratio, people, draw) for side in ("probe", "gallery"))
     given = fitted.distances(probe.images, gallery.images)
-    distances = checked(fitted, np.asarray(given), (len(probe.images), len(gallery.images)))
+    distances = checked(fitted, given, (len(probe.images), len(gallery.images)))
     return distances[np.ix_(probe.position, gallery.position)]
 
 
-def checked(method: Method, distances: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def checked(method: Method, given: object, shape: tuple[int, int]) -> np.ndarray:
     """The distances as float64; BenchError when they are not a finite (probes, gallery) matrix of numbers."""
     name = f"{method.name}.distances"
+    rows = given if isinstance(given, list | tuple) else [given]
+    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
+        raise BenchError(f"{name} returned a masked array; a plain one, with a number for every pair, expected")
+    distances = np.asarray(given)
     if distances.shape != shape:
         raise BenchError(f"{name} returned shape {distances.shape}; {shape} (probes, gallery) expected")
     if distances.dtype.kind not in "fiu" or distances.dtype.itemsize > 8:

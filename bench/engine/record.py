@@ -3,13 +3,21 @@
 import itertools
 import math
 import operator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from bench.engine.identity import Cell
 
 FORMAT = 2
+LEAST_RANKS = 20
+"""A CMC has so many ranks at least, or one for each person of a smaller gallery: those that tables print."""
+
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+Index = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Cost = Annotated[float, Meta(ge=0, le=1e9)]
+"""Seconds or MiB."""
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -20,11 +28,11 @@ class Scores(msgspec.Struct, frozen=True):
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    train_people: int
-    test_people: int
-    probes: int
-    gallery_images: int
-    gallery_draws: int
+    train_people: Count
+    test_people: Count
+    probes: Count
+    gallery_images: Count
+    gallery_draws: Count
 
 
 class Computed(msgspec.Struct, frozen=True):
@@ -39,7 +47,7 @@ class Computed(msgspec.Struct, frozen=True):
     libraries: dict[str, str]
     machine: str
     date: str
-    threads: int
+    threads: Count
     source: str = ""
     device: str = ""
     precision: str = ""
@@ -50,10 +58,10 @@ class Verified(msgspec.Struct, frozen=True):
 
     commit: str | None
     date: str
-    split: int
+    split: Index
     machine: str
     libraries: dict[str, str]
-    difference: float
+    difference: Annotated[float, Meta(ge=0, le=1)]
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +79,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     cmc: tuple[float, ...]
     map: float
     probe_ranks: tuple[float, ...]
-    cost: dict[str, float]
+    cost: dict[str, Cost]
     computed: Computed
     sigma: dict[str, float] = {}
     subsets: dict[str, Scores] = {}
@@ -87,12 +95,16 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
             check_scores(scores.cmc, scores.map)
         if any(not math.isfinite(v) or v <= 0 for v in self.sigma.values()):
             raise ValueError("sigma must be above 0 and finite")
-        if min(self.sizes.train_people, self.sizes.test_people, self.sizes.probes, self.sizes.gallery_draws) < 1:
-            raise ValueError("sizes must be at least 1")
-        if any(not math.isfinite(v) or v < 0 for v in self.cost.values()) or "total_seconds" not in self.cost:
-            raise ValueError("cost must have total_seconds, and no negative or infinite value")
-        if not all(map(math.isfinite, self.probe_ranks)) or min(self.probe_ranks, default=1) < 1:
-            raise ValueError("probe_ranks must be finite and at least 1")
+        least, most = min(LEAST_RANKS, self.sizes.test_people), self.sizes.gallery_images
+        if not least <= len(self.cmc) <= most:
+            raise ValueError(f"the CMC has {len(self.cmc)} ranks; at least {least} and at most {most} expected")
+        if any(len(scores.cmc) != len(self.cmc) for scores in self.subsets.values()):
+            raise ValueError("the CMC of a subset has another length than that of all")
+        if "total_seconds" not in self.cost:
+            raise ValueError("cost must have total_seconds")
+        ranks = self.probe_ranks
+        if not all(map(math.isfinite, ranks)) or min(ranks, default=1) < 1 or max(ranks, default=1) > most:
+            raise ValueError(f"probe_ranks must be finite, from 1 to {most}")
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -125,8 +137,8 @@ class StoredCell(msgspec.Struct, frozen=True):
 
     method: str
     dataset: str
-    split: int
-    seed: int
+    split: Index
+    seed: Index
     profile: str
     data: str
     weights: tuple[str, ...]

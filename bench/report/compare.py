@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.engine.store import Result
-from bench.errors import UsageError
+from bench.errors import UsageError, counted
 from bench.plugin.registry import unknown
 from bench.protocol.statistics import paired
 from bench.report.escape import for_terminal
@@ -33,7 +33,7 @@ class AtRank:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods at each of `COMPARED_RANKS`.  notes: what a reader must know of the cells."""
+    """Two methods at those of `COMPARED_RANKS` that their galleries have.  notes: what a reader must know of them."""
 
     a: str
     b: str
@@ -82,9 +82,14 @@ def compare(
     splits = sorted(set(first.splits) & set(second.splits))
     notes = [f"{m} is stale: {'; '.join(g.stale)}" for m, g in ((a, first), (b, second)) if g.stale]
     notes += [f"{m}: your own results" for m, g in ((a, first), (b, second)) if g.own]
+    unproven = [m for m, g in ((a, first), (b, second)) if not g.in_contract]
+    notes += [f"{m} has not passed `check` in the form that was run" for m in dict.fromkeys(unproven)]
+    size = min(first.ranks, second.ranks)
+    if beyond := [str(rank) for rank in COMPARED_RANKS if rank > size]:
+        notes.append(f"rank {', '.join(beyond)}: not compared, the gallery has {counted(size, 'person')}")
     return Comparison(
         a, b, dataset, seed, first.cell.profile, second.cell.profile, splits,
-        [at_rank(first, second, splits, rank) for rank in COMPARED_RANKS], notes,
+        [at_rank(first, second, splits, rank) for rank in COMPARED_RANKS if rank <= size], notes,
     )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ COSTS = {"seconds": "total_seconds", "fit": "fit_seconds", "match": "match_secon
 class Entry:
     """One method on one data set at one rank, or in one of `EXTRAS`.
 
-    values: one per split, CMC and mAP in percent; empty when nothing was measured.  group: the cells that they are of.
+    values: one per split, CMC and mAP in percent; empty when nothing was measured, and for a rank beyond the gallery.
+    group: the cells that they are of.
     """
 
     dataset: str

@@ -51,7 +51,7 @@ def results(
     method, dataset
         Names or globs; all where none is given.
     ranks
-        Ranks of the CMC, from 1; beyond a small gallery its last value.
+        Ranks of the CMC, from 1; NaN beyond the size of the gallery, and beyond the ranks that are stored.
     seed, profile
         Cells of this seed, or training schedule, only.
     stores
@@ -107,8 +107,8 @@ def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
         record.contract,
     )
     return [
-        (cell.method, cell.dataset, cell.split, rank, 100 * record.cmc[min(rank, len(record.cmc)) - 1], *shared)
-        for rank in ranks
+        (cell.method, cell.dataset, cell.split, rank, 100 * value, *shared)
+        for rank, value in ((rank, record.cmc[rank - 1] if rank <= len(record.cmc) else float("nan")) for rank in ranks)
     ]
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -63,9 +63,14 @@ class Group:
     def records(self) -> list[Record]:
         return [result.finished for result in self.results.values()]
 
+    @property
+    def ranks(self) -> int:
+        """The highest rank that every split's CMC has: no more than people in the gallery."""
+        return min(len(scores.cmc) for scores in self.scores.values())
+
     def percent(self, rank: int) -> tuple[float, ...]:
-        """The CMC at a rank, one value a split."""
-        return tuple(percent_at(scores.cmc, rank) for scores in self.scores.values())
+        """The CMC at a rank, one value a split; none for a rank that it does not have."""
+        return tuple(100 * scores.cmc[rank - 1] for scores in self.scores.values()) if rank <= self.ranks else ()
 
     def mean(self, rank: int) -> float:
         return float(np.mean(self.percent(rank)))
@@ -160,11 +165,6 @@ def subset_scores(result: Result, subset: str) -> Scores | None:
     if subset == base_and_subset(result.cell.method)[1]:
         return Scores(record.cmc, record.map)
     return record.subsets.get(subset)
-
-
-def percent_at(curve: Sequence[float], rank: int) -> float:
-    """A CMC's value at a rank, in percent; beyond a small gallery its last."""
-    return 100 * curve[min(rank, len(curve)) - 1]
 
 
 def has_schedule(method: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.engine.store import Result
+from bench.errors import counted
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import registry
 from bench.protocol.statistics import PAPER_SPLITS
@@ -24,8 +25,9 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     rows = {(e.dataset, e.method): e.group for e in entries if e.group}
     cells = {r.path: r for group in rows.values() for r in group.results.values()}
     used = list(cells.values())
-    if any(not e.values for e in table.entries.values()):
+    if any(e.group is None or (isinstance(e.column, str) and not e.values) for e in table.entries.values()):
         yield "--: no finished cell"
+    yield from beyond_galleries(table)
     if missing:
         yield f"no finished cell, left out: {', '.join(missing)}"
     yield from against_published(table)
@@ -60,6 +62,17 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
         yield f"{count} of {len(used)} cells are stale, bench run --force computes them again: {by_value(stale)}"
     if table.aliases.legend:
         yield table.aliases.legend
+
+
+def beyond_galleries(table: Table) -> Iterator[str]:
+    """Which ranks there are none of, since no gallery has so many people."""
+    found: dict[str, int] = {}
+    for e in table.entries.values():
+        if e.group and isinstance(e.column, int) and not e.values:
+            found[e.dataset] = min(e.group.ranks, found.get(e.dataset, e.group.ranks))
+    if found:
+        people = "; ".join(f"{dataset}: {counted(ranks, 'person')}" for dataset, ranks in found.items())
+        yield f"--: also a rank beyond the size of the gallery: {people}"
 
 
 def against_published(table: Table) -> Iterator[str]:

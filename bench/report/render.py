@@ -177,9 +177,9 @@ def as_csv(table: Table) -> str:
                 entry = table.entries[dataset, method, rank]
                 low, high = entry.interval
                 numbers = [number(value) for value in (entry.mean, low, high)]
-                profile = entry.group.cell.profile if entry.group else ""
+                splits, profile = (len(entry.group.splits), entry.group.cell.profile) if entry.group else (0, "")
                 row = [for_csv(text) for text in (table.kind.name, dataset, method)] + [str(rank), *numbers]
-                row += [str(len(entry.values)), for_csv(profile), number(entry.published), number(entry.difference)]
+                row += [str(splits), for_csv(profile), number(entry.published), number(entry.difference)]
                 writer.writerow(row + extras)
     return out.getvalue()
 

@@ -88,7 +88,7 @@ def make_entry(
 
 
 def values_of(group: Group, column: int | str) -> tuple[float, ...]:
-    """One value a split; none where a cell does not have the cost that is asked for."""
+    """One value a split; none where a cell does not have the rank or the cost that is asked for."""
     if isinstance(column, int):
         return group.percent(column)
     if column == "map":

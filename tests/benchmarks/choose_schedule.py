@@ -32,7 +32,6 @@ from bench.plugin.spec import DatasetSpec, dataset_spec, method_spec
 from bench.plugin.weights_files import weights_folder
 from bench.protocol.images import digest
 from bench.protocol.splits import folds
-from bench.report.groups import percent_at
 from tests.benchmarks import data_folder
 
 FOLDS = 5
@@ -93,7 +92,7 @@ def measure(
         model = fit_and_match(view, options.ratio, train, held_out, 1)
     seconds = time.perf_counter() - start
     score = make_trial(view, held_out).score(model.distances)
-    result = [*(percent_at(score.cmc, k) for k in (1, 5, 10, 20)), 100 * score.mean_ap, seconds]
+    result = [*(100 * score.cmc[k - 1] for k in (1, 5, 10, 20)), 100 * score.mean_ap, seconds]
     if finished:
         finished.parent.mkdir(parents=True, exist_ok=True)
         finished.write_text(json.dumps(result))
