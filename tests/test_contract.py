@@ -14,10 +14,11 @@ import pytest
 from bench.engine import contract
 from bench.engine.cache import Cache
 from bench.engine.contract import check_method, check_spec
+from bench.engine.identity import source_of
 from bench.plugin.base import Dataset, FrontEnd, Method, Upscaling
 from bench.plugin.registry import registry
-from bench.plugin.spec import dataset_spec, method_names
-from tests.toys import spec
+from bench.plugin.spec import dataset_spec, method_names, method_spec
+from tests.toys import Plain, spec
 
 KINDS = {"dataset": Dataset, "frontend": FrontEnd, "method": Method}
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,6 +114,83 @@ def test_what_is_wrong_is_said_once_with_file_and_line(how: str, said: str) -> N
     (problem,) = problems(how)
     assert said in problem
     assert re.fullmatch(r".* \(tests/test_contract\.py, line \d+\)", problem)
+
+
+class PerImage:
+    """Mean colours; in units of the batch's mean where `batch` is on."""
+
+    def __init__(self, batch: bool) -> None:
+        self.batch = batch
+
+    def __repr__(self) -> str:
+        return f"PerImage(batch={self.batch})"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        means = images.mean(axis=(1, 2)).astype(np.float32)
+        return means / means.mean() if self.batch else means
+
+
+class OnFeatures(Method):
+    """Matches features that the harness keeps for all splits."""
+
+    name = "on_features"
+    input_size = (8, 4)
+
+    def __init__(self, batch: bool = False) -> None:
+        self.batch = batch
+
+    def distances(self, probe, gallery) -> np.ndarray:
+        p, g = (images.features(PerImage(self.batch)) for images in (probe, gallery))
+        return np.abs(p[:, None] - g).sum(axis=2).astype(float)
+
+
+class Stretched(Plain):
+    """Stretches grey levels to the range of the batch."""
+
+    name = "stretched"
+
+    def upscale(self, images, size) -> np.ndarray:
+        grey = super().upscale(images, size).astype(float)
+        return (255 * (grey - grey.min()) / (grey.max() - grey.min())).astype(np.uint8)
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_features_are_of_one_image(batch: bool) -> None:
+    found = [problem for _, problem in check_spec(spec(OnFeatures, parameters={"batch": batch})) if problem]
+    assert [p.partition(" among")[0] for p in found] == (["PerImage gives an image other features"] if batch else [])
+
+
+def test_a_frontend_shows_each_image_by_itself() -> None:
+    found = [problem for _, problem in check_spec(spec(OnFeatures, Stretched)) if problem]
+    assert [p.partition(" among")[0] for p in found] == ["stretched.upscale gives an image otherwise"]
+
+
+def test_a_pass_is_of_the_modules_that_a_method_imports_too(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
+    helper, other = tmp_path / "_helper.py", tmp_path / "_other.py"
+    (tmp_path / "helped.py").write_text(
+        "from bench import Method\nfrom ._helper import distances\n\nclass Helped(Method):\n"
+        "    'Matched by a helper.'\n    name = 'helped'\n    def distances(self, probe, gallery):\n"
+        "        return distances(probe, gallery)\n"
+    )
+    helper.write_text("from . import _deeper\n\ndef distances(probe, gallery):\n    return _deeper.distances()\n")
+    (tmp_path / "_deeper.py").write_text("def distances(): ...\n")
+    other.write_text("")
+    helped = method_spec("bicubic+helped")
+
+    def marks() -> tuple[Path, str]:
+        source_of.cache_clear()
+        return contract.mark(helped, Cache(tmp_path)), source_of("bicubic+helped")
+
+    before = marks()
+    other.write_text("import numpy\n")
+    assert marks() == before, "it imports no such module"
+    for path in (helper, tmp_path / "_deeper.py"):
+        text = path.read_text()
+        path.write_text(f"{text}\nFACTOR = 2\n")
+        assert all(now != then for now, then in zip(marks(), before, strict=True))
+        path.write_text(text)
+    assert marks() == before
 
 
 def test_random_distances_break_the_contract() -> None:

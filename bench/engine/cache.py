@@ -84,6 +84,8 @@ class Cache:
                     file = stack.enter_context(write_atomically(path))
                 n = 0
                 for block in blocks():
+                    if isinstance(block, np.ma.MaskedArray):
+                        raise BenchError("an extractor or front-end returned a masked array; a plain one expected")
                     with self.writing():
                         if file.tell() == 0:
                             file.write(header(block.dtype, (n, *block.shape[1:])))

@@ -6,13 +6,13 @@ an earlier `fit` saw, gives other distances when labels, rows or memories are ot
 """
 
 import gc
-import hashlib
 import inspect
 import json
 import pickle
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,11 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from bench.engine.alone import extractors_of, extracts_alone, upscales_alone, watched
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.decode import one_line
-from bench.engine.identity import described, part_version, short_hash, uses
+from bench.engine.identity import described, modules_of, part_version, short_hash, uses
 from bench.engine.matching import match, training
 from bench.engine.rearranged import rearranged
 from bench.engine.view import Setup, build_view, model_ratios
@@ -36,7 +37,7 @@ from bench.plugin.locate import defined_at, raised_at
 from bench.plugin.registry import Plugin, registry
 from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
 
-VERSION = 2
+VERSION = 3
 PROFILE = "smoke"
 """The training schedule that the contract is checked with: it takes seconds and needs no weights."""
 ORDERS = 3
@@ -111,6 +112,7 @@ def clauses(spec: MethodSpec, cache: Cache) -> Iterator[tuple[str, Callable[[], 
     )
     yield "fit returns the method itself", case.returns_self, True
     yield "distances are a finite (probes, gallery) matrix", case.distances, True
+    yield "front-end and feature extractors treat each image by itself", case.alone, False
     yield "the same seed gives the same distances", case.deterministic, False
     yield "distances do not depend on the order of probes or gallery images", case.orderless, False
     yield (
@@ -138,7 +140,7 @@ def broken(spec: MethodSpec, clause: Callable[[], None]) -> str | None:
 
 
 def passed(spec: MethodSpec, cache: Cache) -> bool:
-    """Whether the method has passed the contract in its present form: versions, options and text of its files."""
+    """Whether the method has passed the contract in its present form: versions, options and text of its modules."""
     return mark(spec, cache).is_file()
 
 
@@ -162,7 +164,7 @@ def mark(spec: MethodSpec, cache: Cache) -> Path:
     plugins: list[Plugin] = [plugin for plugin in (spec.method, spec.frontend) if plugin]
     parts = {part: part_version(part) for plugin in plugins for part in uses(plugin)}
     files = [inspect.getsourcefile(plugin.load()) for plugin in plugins]
-    text = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if file]
+    text = [module.read_text(encoding="utf-8") for file in files if file for module in modules_of(Path(file))]
     form = {"contract": VERSION, "parts": parts, "plugins": [described(p, pairs) for p in plugins], "text": text}
     return cache.folder / "contract" / f"{short_hash(form)}.json"
 
@@ -178,7 +180,9 @@ class Case:
 
     def prepare(self) -> None:
         setup = Setup(PROFILE)
-        self.shown = build_view(self.data, self.spec, self.cache, 0, 0, self.split.train, setup, (self.ratio,))
+        shown = build_view(self.data, self.spec, self.cache, 0, 0, self.split.train, setup, (self.ratio,))
+        self.sources = watched(shown.sources)
+        self.shown = replace(shown, sources=self.sources)
         for source in self.shown.sources.values():
             if len(source.array) == 0:
                 raise Broken("the front-end gave no images")
@@ -212,6 +216,17 @@ class Case:
 
     def distances(self) -> None:
         self.whole = self.match(self.fitted)
+
+    def alone(self) -> None:
+        frontend, native = (
+            self.shown.frontends[self.ratio],
+            self.shown.images("probe", self.ratio, self.split.test).native,
+        )
+        if frontend and not upscales_alone(frontend, native[:], self.spec.build().input_size):
+            raise Broken(f"{frontend.name}.upscale gives an image otherwise among other images or alone")
+        for extractor, images in extractors_of(list(self.sources.values())):
+            if not extracts_alone(extractor, images, alike):
+                raise Broken(f"{type(extractor).__name__} gives an image other features among other images or alone")
 
     def deterministic(self) -> None:
         if not np.array_equal(self.whole, self.match(self.fit())):

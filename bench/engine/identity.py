@@ -120,18 +120,60 @@ def flat(depends: Depends) -> Iterator[tuple[str, object]]:
 
 @cache
 def source_of(method: str) -> str:
-    """Short hash of the code of a method's and its front-end's own files, without comments, docstrings and layout."""
+    """Short hash of the code of a method's and its front-end's own files, without comments, docstrings and layout.
+
+    Of plug-ins outside the tree, that of the modules of their folder that they import as well; within it, these are
+    guarded by their versions.
+    """
     name = split_text(method)[0]
     frontend_name, _, method_name = name.rpartition("+")
     plugins = [registry().get("method", method_name)]
     plugins += [registry().get("frontend", frontend_name)] if frontend_name else []
-    files = [ROOT / plugin.file for plugin in plugins]
-    return short_hash([code_of(file) for file in files if file.is_file()])
+    own = [(ROOT / plugin.file, plugin.folder) for plugin in plugins]
+    files = [module for file, outside in own if file.is_file() for module in (modules_of(file) if outside else [file])]
+    return short_hash([code_of(file) for file in files])
+
+
+def modules_of(path: Path) -> list[Path]:
+    """A plug-in's file, and the modules of its folder that it imports, also by way of others; read as text."""
+    found: list[Path] = []
+    ahead = [path.resolve()]
+    while ahead:
+        file = ahead.pop()
+        if file not in found and file.is_file():
+            found.append(file)
+            ahead += imported_files(file, path.resolve().parent)
+    return sorted(found)
+
+
+def imported_files(file: Path, folder: Path) -> Iterator[Path]:
+    """The files below a folder that the imports of one of its modules may stand for."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = file.parent.joinpath(*[".."] * (node.level - 1)).resolve() if node.level else folder.parent
+            module = node.module.split(".") if node.module else []
+            names = [module, *([*module, alias.name] for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            base, names = folder.parent, [alias.name.split(".") for alias in node.names]
+        else:
+            continue
+        for name in names:
+            for target in (base.joinpath(*name).with_suffix(".py"), base.joinpath(*name, "__init__.py")):
+                if target.is_relative_to(folder):
+                    yield target
 
 
 def code_of(path: Path) -> str:
-    """A file's syntax tree as text, without docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    """A file's syntax tree as text, without docstrings; its text where it has none."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return text
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = node.body[ast.get_docstring(node) is not None :]
