@@ -158,15 +158,16 @@ def image_path(folder: Path, text: str) -> Path:
     if Path(text).is_absolute():
         raise DataError(f"{text} is an absolute path; give it relative to the manifest's folder, {folder}")
     try:
-        path = (folder / text).resolve(strict=True)
+        path = (folder / text).resolve()
+        if not path.is_relative_to(folder):  # said first: what lies outside is not even looked for
+            raise DataError(f"{text} leads outside the manifest's folder, {folder}")
+        path = path.resolve(strict=True)
     except FileNotFoundError as error:
         hint = "; folders are separated by /" if "\\" in text and os.sep == "/" else ""
         raise DataError(f"there is no file {folder / text}{hint}") from error
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links is either of the first, a NUL the third
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{text!r} cannot be followed: {reason}") from error
-    if not path.is_relative_to(folder):
-        raise DataError(f"{text} leads outside the manifest's folder, {folder}")
     if not path.is_file():
         raise DataError(f"{path} is not a file")
     if path.stat().st_size == 0:

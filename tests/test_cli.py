@@ -63,7 +63,8 @@ def test_force_computes_again_and_gives_the_same_numbers(bench, store) -> None:
 def test_dry_run_estimates_and_changes_nothing(bench, store) -> None:
     arguments = ("run", "-m", "bicubic+xqda", "-d", SMALL, "--splits", "0-5", "--dry-run", "--results", store)
     output = bench(*arguments)
-    assert output.out.count("would run bicubic+xqda") == 4
+    lines = [line for line in output.out.splitlines() if line.startswith("would run")]
+    assert lines == [f"would run bicubic+xqda on {SMALL}, schedule paper, splits 2-5: 4"], "one for each row"
     assert "from earlier cells" in output.out
     assert len(list(store.rglob("split*.json"))) == 4
 
@@ -167,7 +168,7 @@ class TestOwnResults:
 
     def test_what_is_not_adopted(self, bench, folders) -> None:
         own, measured = folders
-        store = fill(own, "bicubic+xqda", SMALL, [0.5], contract=False)
+        store = fill(own, "bicubic+xqda", SMALL, [0.5] * 7, contract=False)
         store.put(cell("bicubic+nfst", SMALL, depends={"harness": {"sigma": "0.5"}}), record([0.5], contract=True), {})
         store.put_failure(cell("bicubic+l2", SMALL), failure("it broke"))
         store.put(cell("bicubic+gone", SMALL), record([0.5], contract=True), {})
@@ -177,7 +178,10 @@ class TestOwnResults:
         assert "0 cells adopted" in output.out
         for why in ("had not passed the contract", "is stale", "it failed", "its plug-in is not there"):
             assert output.err.count(why) == 1, why
-        assert len(list(own.glob("*/*/split*"))) == 4
+        assert output.err.count("\n") == 4, "a line for each reason"
+        assert f"7 cells: bicubic+xqda {SMALL} split 0, " in output.err
+        assert f"bicubic+xqda {SMALL} split 4 and 2 more" in output.err
+        assert len(list(own.glob("*/*/split*"))) == 10
         assert not list(measured.rglob("*.json"))
 
 

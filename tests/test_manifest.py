@@ -146,6 +146,7 @@ class TestFaults:
         [
             ("a/9.png,0,a", ["there is no file"]),
             ("../outside.png,0,a", ["leads outside the manifest's folder"]),
+            ("../nowhere.png,0,a", ["leads outside the manifest's folder"]),
             ("link.png,0,a", ["leads outside the manifest's folder"]),
             ("/etc/hostname,0,a", ["/etc/hostname is an absolute path", "relative to"]),
             ("loop.png,0,a", ["'loop.png' cannot be followed"]),

@@ -216,13 +216,19 @@ class TestNotes:
     def test_all_that_a_reader_must_know(self, store) -> None:
         notes = "\n".join(table(store, "2", "caviar").notes) + "\n"
         assert "--: no finished cell" in notes
-        assert f"fewer than 10 splits: {XQDA} on caviar: 3; bilinear+nfst on caviar: 2\n" in notes
+        rows = f"{XQDA} on caviar: splits 0-2; bilinear+nfst on caviar: splits 0-1\n"
+        assert f"other splits or data than the rest of the column, not ranked with it: {rows}" in notes
+        assert "fewer than" not in notes, "that says it"
         assert "training schedule other than the paper's: bilinear+nfst on caviar: quick\n" in notes
         assert "caviar: mean over 100 random single-shot galleries" in notes
         assert (
             "2 of 15 cells are stale, bench run --force computes them again: bilinear+nfst on caviar: version of"
             in notes
         )
+
+    def test_rows_of_few_splits(self, tmp_path) -> None:
+        store = fill(tmp_path, XQDA, "caviar", [0.2, 0.3, 0.4])
+        assert f"fewer than 10 splits: {XQDA} on caviar: 3" in table(store, "2").notes
 
     def test_rows_of_which_the_same_holds_are_named_together(self) -> None:
         assert by_value([("x", "a", 1), ("x", "b", 1), ("y", "a", 1), ("y", "b", 1)]) == "a, b on x, y: 1"

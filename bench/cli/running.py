@@ -57,9 +57,13 @@ def run_pending(planned: "Plan", work: "Todo", settings: "Settings") -> int:
 
 def dry_run(work: "Todo", settings: "Settings") -> int:
     from bench.engine.todo import duration, estimate
+    from bench.report.notes import plural
 
-    for task in work.pending:
-        print(f"would run {task.cell}")
+    rows: dict[tuple[str, str, str], list[int]] = {}
+    for cell in (task.cell for task in work.pending):
+        rows.setdefault((cell.method, cell.dataset, cell.profile), []).append(cell.split)
+    for (method, dataset, profile), splits in rows.items():
+        print(f"would run {method} on {dataset}, schedule {profile}, {plural('split', splits)}: {len(splits)}")
     expected = estimate(work.pending, settings)
     if expected.unknown < len(work.pending):
         similar = f", for {counted(expected.similar, 'cell')} from similar ones" if expected.similar else ""

@@ -4,7 +4,7 @@ import sys
 from argparse import Namespace
 
 from bench.cli.stores import report_problems
-from bench.errors import UsageError, counted
+from bench.errors import UsageError, counted, listing
 
 
 def adopt_command(options: Namespace) -> int:
@@ -22,8 +22,11 @@ def adopt_command(options: Namespace) -> int:
     found = chosen(results, options.method, options.dataset, splits)
     if not found:
         raise UsageError(f"no such cell here: {source.folder}")
-    refused = [(result, why) for result in found if (why := adopt(result, source, Store(MEASURED)))]
-    for result, why in refused:
-        print(f"bench: {result.cell} stays: {why}", file=sys.stderr)
-    print(f"{counted(len(found) - len(refused), 'cell')} adopted into {MEASURED}")
+    refused: dict[str, list[str]] = {}
+    for result in found:
+        if why := adopt(result, source, Store(MEASURED)):
+            refused.setdefault(why, []).append(str(result.cell))
+    for why, cells in refused.items():
+        print(f"bench: not adopted, {why}: {counted(len(cells), 'cell')}: {listing(cells)}", file=sys.stderr)
+    print(f"{counted(len(found) - sum(map(len, refused.values())), 'cell')} adopted into {MEASURED}")
     return max(report_problems(problems), 1 if refused else 0)

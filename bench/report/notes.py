@@ -31,10 +31,11 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     if missing:
         yield f"no finished cell, left out: {', '.join(missing)}"
     yield from against_published(table)
-    few = [(*row, len(g.splits)) for row, g in rows.items() if len(g.splits) < PAPER_SPLITS]
+    apart = not_ranked(table)
+    few = [(*row, len(g.splits)) for row, g in rows.items() if len(g.splits) < PAPER_SPLITS and row not in apart]
     if few:
         yield f"fewer than {PAPER_SPLITS} splits: {by_value(few)}"
-    unranked = [(*row, plural("split", rows[row].splits)) for row in not_ranked(table)]
+    unranked = [(*row, plural("split", rows[row].splits)) for row in apart]
     if unranked:
         yield f"other splits or data than the rest of the column, not ranked with it: {by_value(unranked)}"
     unproven = [(*row, "") for row, group in rows.items() if not group.in_contract]
