@@ -360,3 +360,14 @@ class TestCache:
 def test_ratio_and_other_exact_numbers_name_themselves() -> None:
     assert module.digest(Fraction(1, 3)) == module.digest(Fraction(2, 6)) != module.digest(1 / 3)
     assert module.digest(np.arange(3)) != module.digest(np.arange(4))
+
+
+class Masked(MeanColour):
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return np.ma.masked_less(super().__call__(images), 100)
+
+
+def test_masked_features_are_refused_and_not_kept(two) -> None:
+    for _ in range(2):
+        with pytest.raises(BenchError, match="returned a masked array; a plain one expected"):
+            two[0].features(Masked())

@@ -62,6 +62,17 @@ def test_no_difference_at_all() -> None:
     assert paired([1.5, -1.5]).p == 1
 
 
+@pytest.mark.parametrize("n", [2, 5, 10, 16])
+def test_sign_flips_are_those_of_scipy(n) -> None:
+    """On CMCs of 316 probes, where many sums are equal but for their rounding."""
+    differences = 100 * np.random.default_rng(n).integers(-9, 12, n) / 316
+    expected = stats.permutation_test(
+        (differences,), lambda d, axis: np.mean(d, axis=axis).round(9), permutation_type="samples", vectorized=True,
+        n_resamples=2**n,
+    )  # fmt: skip
+    assert paired(differences).p == pytest.approx(expected.pvalue, abs=1e-12)
+
+
 def test_many_splits_are_sampled() -> None:
     result = paired([1.0] * 21)
     assert not result.exact

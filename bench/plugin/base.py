@@ -196,7 +196,7 @@ class FrontEnd(Trained):
         return self
 
     def upscale(self, images: Sequence[np.ndarray], size: Size) -> np.ndarray:
-        """Bring n uint8 RGB images of any size to (n, height, width, 3) uint8."""
+        """Bring n uint8 RGB images of any size to (n, height, width, 3) uint8, each by itself."""
         raise TypeError(f"front-end {self.name!r} has no upscale(self, images, size) method")
 
 
