@@ -26,7 +26,10 @@ class Output(NamedTuple):
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The tests share one cache and leave the user's alone; real data is named by a test, never found by accident."""
-    folder = tmp_path_factory.mktemp("cache")
+    # The workers of pytest-xdist, whose folders lie in that of the whole run, share it as well.
+    session = tmp_path_factory.getbasetemp()
+    folder = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "cache"
+    folder.mkdir(exist_ok=True)
     names = ("BENCH_CACHE", "BENCH_DATA", "BENCH_WEIGHTS", "BENCH_RESULTS", "BENCH_PLUGINS")
     before = {name: os.environ.pop(name, None) for name in names}
     os.environ["BENCH_CACHE"] = str(folder)
@@ -58,10 +61,17 @@ def oracle_root(data_root: Path) -> Path:
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small networks gain nothing from a second thread, and lose much where others use the cores."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # a cell's networks get the threads of the cores there are
     with torch_threads(1):
         yield
+
+
+@pytest.fixture
+def contract_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run takes it that its methods keep the contract: test_contract.py checks each, which takes seconds."""
+    monkeypatch.setattr("bench.engine.contract.ensure", lambda *_: [])
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def test_gpus(monkeypatch, capability, hip, expected) -> None:
     assert auto_precision("cuda:1") == expected
 
 
+@pytest.mark.usefixtures("one_thread", "contract_holds")
 def test_a_result_says_what_auto_stood_for(bench, tmp_path) -> None:
     arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--jobs", 1)
     output = bench("run", "-m", "bicubic+dgd", "-m", "bicubic+l2", *arguments, "--profile", "smoke")

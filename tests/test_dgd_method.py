@@ -101,6 +101,7 @@ def test_without_weights_it_says_so(bench, tmp_path) -> None:
     assert bench("run", "-m", "bicubic+dgd", *arguments).code == 0, "drawn people take the smoke schedule"
 
 
+@pytest.mark.usefixtures("contract_holds")
 def test_anchors_differ_in_their_seed_and_are_fused(bench, tmp_path) -> None:
     arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--jobs", 1)
     output = bench("run", "-m", "bicubic+dgd", *arguments, "--profile", "smoke")

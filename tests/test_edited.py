@@ -33,7 +33,7 @@ def run(tmp_path: Path):
     def call(text: str, *arguments: str) -> str:
         plugin.write_text(text)
         where = ("--plugins", plugin.parent, "--results", tmp_path / "results")
-        process = bench_process("run", *where, *arguments, "-d", SMALL, "--splits", "0", "--jobs", 1)
+        process = bench_process("run", *where, *arguments, "-d", SMALL, "--splits", "0", "--jobs", 1, "--device", "cpu")
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         return out

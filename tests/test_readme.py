@@ -58,7 +58,9 @@ def test_commands_of_the_readme_parse() -> None:
         parser.parse_args(shlex.split(line)[3:])
 
 
-@pytest.mark.parametrize("page", [p for p in ROOT.glob("**/*.md") if ".venv" not in p.parts], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", sorted(p for p in ROOT.glob("**/*.md") if ".venv" not in p.parts), ids=lambda p: p.name
+)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]

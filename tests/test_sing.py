@@ -137,6 +137,7 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
     assert resumed.curves_ == alone.curves_
 
 
+@pytest.mark.usefixtures("contract_holds")
 def test_three_anchors_are_fused_and_the_record_names_their_start(bench, tmp_path) -> None:
     arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--jobs", 1)
     refused = bench("run", "-m", "sing", *arguments, "--profile", "quick")

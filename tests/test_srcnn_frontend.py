@@ -17,6 +17,8 @@ from bench.protocol.resize import resize_all, shrink
 from bench.protocol.splits import folds, make_split
 from methods.srcnn import SuperResolution, luma
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = (64, 24)
 THIRD = Fraction(1, 3)
 
@@ -98,6 +100,7 @@ def test_without_weights_it_says_so(bench, tmp_path) -> None:
     assert output.out.startswith("skipped: srcnn+xqda on synthetic[identities=24]: srcnn starts from")
 
 
+@pytest.mark.usefixtures("contract_holds")
 @pytest.mark.parametrize("method", ["xqda", "nfst"])
 def test_three_anchors_are_trained_fused_and_sigma_cross_validated(bench, tmp_path, method) -> None:
     arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--jobs", 1)

@@ -141,7 +141,9 @@ def set_switches(torch: Any, values: dict[str, Any]) -> None:
         torch.set_default_device(None if values["device"] == torch.device("cpu") else values["device"])
     torch.set_grad_enabled(values["grad"])
     on, warns = values["deterministic"]
-    torch.use_deterministic_algorithms(on, warn_only=warns)
+    # Setting it imports torch's compiler, which takes seconds: what is so already is not set.
+    if switches_of(torch)["deterministic"] != (on, warns):
+        torch.use_deterministic_algorithms(on, warn_only=warns)
     torch.set_flush_denormal(False)  # torch does not say how it is set; nothing here sets it
     torch.set_float32_matmul_precision(values["precision"])
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = values["cudnn"]
