@@ -133,11 +133,6 @@ def use_camera_statistics(
     group_norms(network, [found[group] for group in sorted(found)])
 
 
-def as_tensor(images: np.ndarray) -> Tensor:
-    """uint8 RGB images (n, h, w, 3) as float (n, 3, h, w) in [0, 1], in memory channels last."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2) / 255
-
-
 def centre(rgb: Tensor) -> Tensor:
     """The INPUT-sized centre of RESIZED images, (n, 3, 160, 72) to (n, 3, 144, 56)."""
     top, left = CENTRE

@@ -56,22 +56,20 @@ class Captured:
     def __init__(self, plain: Plain, batches: Sequence[Batch]):
         self.plain = plain
         self.batches = [{name: tensor.clone() for name, tensor in batch.items()} for batch in batches]
-        model = plain.model
-        before = copy.deepcopy(model.state_dict())
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                plain(self.batches)
-        torch.cuda.current_stream().wait_stream(stream)
-        for parameter in plain.parameters:
-            parameter.grad = None
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.terms = plain(self.batches)
+        before = copy.deepcopy(plain.model.state_dict())
+        with torch.random.fork_rng(devices=[torch.device(plain.compute.device)]):
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP):
+                    plain(self.batches)
+            torch.cuda.current_stream().wait_stream(stream)
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                self.terms = plain(self.batches)
         self.gradients = [parameter.grad for parameter in plain.parameters]
-        # Only batch normalisation's statistics have moved.
-        model.load_state_dict(before)
+        # Batch normalisation's statistics have moved.
+        plain.model.load_state_dict(before)
 
     def __call__(self, batches: Sequence[Batch], watch: Watch | None = None) -> list[Terms]:
         if watch is not None or [shapes(batch) for batch in batches] != [shapes(batch) for batch in self.batches]:
@@ -104,8 +102,7 @@ def captured_or_plain(
         return plain
     before = copy.deepcopy(model.state_dict())
     try:
-        with torch.random.fork_rng(devices=[torch.device(compute.device)]):
-            return Captured(plain, batches)
+        return Captured(plain, batches)
     except RuntimeError as error:
         model.load_state_dict(before)
         reason = " ".join(str(error).split())[:200]
