@@ -4,27 +4,20 @@ Layers, sizes and initial values are those of the release (`Cysu/dgd_person_reid
 with ``/`` as ``.``.
 """
 
-from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
 
-import numpy as np
 import torch
-from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from bench.errors import BenchError
-from bench.learning.compute import Compute
-from bench.learning.precision import precision_for
-from bench.learning.schedules import Schedule
+from bench.learning.compute import constant
 from bench.learning.weights import load_weights, read_weights
-from bench.plugin.base import Method, Pretraining, SigmaRule, Train
+from methods._grouped_norm import GroupedNorm, norms_of
 
-PART = ("dgd", 1)
+PART = ("dgd", 2)
 
 INPUT = (144, 56)  # height and width in pixels, the centre (in training: a crop) of RESIZED
 RESIZED = (160, 72)
@@ -33,64 +26,10 @@ FEATURES = 256
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-# Of every method that trains this network.
-DGD_FILE = "dgd_market1501.safetensors"
-SMOKE_WIDTH = 1 / 8
-CHECKPOINT_EVERY = 25  # updates
-SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A training: updates, images a stream and batch, batches an update, base rate, and the rate's course."""
-
-    steps: int
-    batch: int
-    accumulate: int
-    lr: float
-    schedule: Callable[[int], Schedule]
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class FineTuned(Method):
-    """A method whose network is, or ends in, DGD: where it starts from and its solver, SGD.
-
-    scratch: start from random weights.
-    steps: updates.  batch: images of each stream in a batch.  accumulate: batches an update.  lr: base rate.  Where
-    they are not given they are the profile's.
-    momentum, weight_decay, dropout: as named; biases learn at twice the rate, biases and norms have no weight decay.
-    precision: ``auto`` is bfloat16 where the machine is faster in it, on most GPUs and on a CPU with AMX, else float32.
-    """
-
-    input_size = (160, 72)
-    ratio_dependent = True
-    profiles = True
-
-    scratch: bool = False
-    steps: Annotated[int, Ge(0)] | None = None
-    batch: Annotated[int, Ge(1)] | None = None
-    accumulate: Annotated[int, Ge(1)] | None = None
-    lr: Annotated[float, Gt(0)] | None = None
-    momentum: Annotated[float, Ge(0)] = 0.9
-    weight_decay: Annotated[float, Ge(0)] = 5e-4
-    dropout: Annotated[float, Ge(0)] = 0.5
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-
-    def stage(self, profiles: Mapping[str, Stage], profile: str) -> Stage:
-        """A profile's training, with what the parameters say instead."""
-        given = {name: getattr(self, name) for name in ("steps", "batch", "accumulate", "lr")}
-        return replace(profiles[profile], **{name: value for name, value in given.items() if value is not None})
-
-    def compute(self, given: Train | Pretraining) -> Compute:
-        return Compute.of(given, precision_for(self.precision, given.device), channels_last=True)
-
-    def sigma_rule(self, profile: str) -> SigmaRule:
-        return SIGMA[profile]
-
 
 def normalise(rgb: Tensor) -> Tensor:
     """RGB, float (n, 3, h, w) in [0, 1], to the network's input: minus MEAN, over STD, per channel; differentiable."""
-    mean, std = (rgb.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    mean, std = (constant(values, rgb.device)[:, None, None] for values in (MEAN, STD))
     return (rgb - mean) / std
 
 
@@ -105,8 +44,12 @@ class _Units(nn.Module):
         self.add_module(name, conv)
         self.add_module(f"{name}_bn", nn.BatchNorm2d(outputs))
 
-    def unit(self, name: str, x: Tensor) -> Tensor:
-        return relu(getattr(self, f"{name}_bn")(getattr(self, name)(x)), inplace=True)
+    def unit(self, name: str, x: Tensor, group: Tensor | None = None) -> Tensor:
+        return relu(self.norm(name, getattr(self, name)(x), group), inplace=True)
+
+    def norm(self, name: str, x: Tensor, group: Tensor | None) -> Tensor:
+        norm = getattr(self, f"{name}_bn")
+        return norm(x, group) if isinstance(norm, GroupedNorm) else norm(x)
 
 
 class Inception(_Units):
@@ -132,13 +75,14 @@ class Inception(_Units):
             self.add("pool_proj", inputs, channels, 1)
         self.outputs = 2 * channels + inputs if reduce else 4 * channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        single = self.unit("3x3", self.unit("3x3_reduce", x))
-        double = self.unit("double_3x3_2", self.unit("double_3x3_1", self.unit("double_3x3_reduce", x)))
+    def forward(self, x: Tensor, group: Tensor | None = None) -> Tensor:
+        single = self.unit("3x3", self.unit("3x3_reduce", x, group), group)
+        double = self.unit("double_3x3_1", self.unit("double_3x3_reduce", x, group), group)
+        double = self.unit("double_3x3_2", double, group)
         if self.reduce:
             return torch.cat([single, double, max_pool2d(x, 3, 2, self.pool_padding, ceil_mode=True)], dim=1)
-        pool = self.unit("pool_proj", avg_pool2d(x, 3, 1, 1, count_include_pad=True))
-        return torch.cat([self.unit("1x1", x), single, double, pool], dim=1)
+        pool = self.unit("pool_proj", avg_pool2d(x, 3, 1, 1, count_include_pad=True), group)
+        return torch.cat([self.unit("1x1", x, group), single, double, pool], dim=1)
 
 
 class DGDNetwork(_Units):
@@ -147,6 +91,8 @@ class DGDNetwork(_Units):
     identities: classes of the softmax layer fc8; None: features only.
     width: scales every layer; 1 is the published network, less a narrower one for smoke tests.
     dropout: share of the feature's units dropped before fc8.
+
+    frozen: set to True, batch normalisation keeps its statistics while the network is trained.
     """
 
     def __init__(self, identities: int | None = None, width: float = 1.0, dropout: float = 0.5):
@@ -167,30 +113,33 @@ class DGDNetwork(_Units):
         _xavier(self.fc7.weight)
         nn.init.zeros_(self.fc7.bias)
         self.dropout = dropout
+        self.frozen = False
         self.fc8 = None if identities is None else nn.Linear(features, identities)
         if self.fc8 is not None:
             nn.init.normal_(self.fc8.weight, std=1e-3)
             nn.init.zeros_(self.fc8.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Softmax scores (n, identities) of normalised images (n, 3, h, w)."""
-        return self.classify(self.features(x))
+    def forward(self, x: Tensor, group: Tensor | None = None) -> Tensor:
+        """Softmax scores (n, identities) of normalised images (n, 3, h, w); group: as for `features`."""
+        return self.classify(self.features(x, group))
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, group: Tensor | None = None) -> Tensor:
         """What images are matched by: fc7 after batch normalisation, before ReLU, (n, 256), compared by L2 distance.
 
         x: float (n, 3, 144, 56) or (n, 3, 160, 72), or any size with ceil(h / 2) a multiple of 8 and ceil(w / 2) an odd
         multiple of 4, from `normalise`.  BenchError for another size: its branches would not fit together.
+        group (n,), int64: whose statistics each image is normalised with, where batch normalisations are grouped.
         """
         height, width = x.shape[2:]
         if -(-height // 2) % 8 or -(-width // 2) % 8 != 4:
             raise BenchError(f"DGD cannot take {height}x{width} images; bring them to 144x56 or 160x72")
-        x = self.unit("conv3", self.unit("conv2", self.unit("conv1", x)))
+        for name in ("conv1", "conv2", "conv3"):
+            x = self.unit(name, x, group)
         x = max_pool2d(x, 2, 2, ceil_mode=True)
-        x = self.inception_1b(self.inception_1a(x))
-        x = self.inception_2b(self.inception_2a(x))
-        x = self.inception_3b(self.inception_3a(x))
-        return self.fc7_bn(self.fc7(x.mean((2, 3))))
+        x = self.inception_1b(self.inception_1a(x, group), group)
+        x = self.inception_2b(self.inception_2a(x, group), group)
+        x = self.inception_3b(self.inception_3a(x, group), group)
+        return self.norm("fc7", self.fc7(x.mean((2, 3))), group)
 
     def classify(self, features: Tensor) -> Tensor:
         """Softmax scores (n, identities) of features (n, 256): ReLU, dropout, fc8."""
@@ -198,57 +147,30 @@ class DGDNetwork(_Units):
             raise BenchError("this DGD has no classifier: it was built without a number of identities")
         return self.fc8(nn.functional.dropout(relu(features), self.dropout, self.training))
 
-    def folded(self) -> "DGDNetwork":
+    def train(self, mode: bool = True) -> "DGDNetwork":
+        """Training or evaluation mode; frozen statistics stay as they are in both."""
+        super().train(mode)
+        if self.frozen:
+            for norm in norms_of(self).values():
+                norm.eval()
+        return self
+
+    def folded(self, group: int = -1) -> "DGDNetwork":
         """A copy for matching only, its batch normalisations folded into the layers before them.
 
         Its `features` are those of this network in evaluation mode, up to rounding, at less memory traffic.
+        group: of the images that it is for, where the batch normalisations are grouped.
         """
         copy = deepcopy(self).eval().requires_grad_(False)
-        for name, norm in list(copy.named_modules()):
-            if not name.endswith("_bn"):
-                continue
+        for name, norm in norms_of(copy).items():
             parent = copy.get_submodule(name.rpartition(".")[0])
             layer = copy.get_submodule(name.removesuffix("_bn"))
             fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
-            moments = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-            layer.weight, layer.bias = fuse(layer.weight, layer.bias, *moments)
+            grouped = isinstance(norm, GroupedNorm)
+            mean, variance = norm.moments(group) if grouped else (norm.running_mean, norm.running_var)
+            layer.weight, layer.bias = fuse(layer.weight, layer.bias, mean, variance, norm.eps, norm.weight, norm.bias)
             setattr(parent, name.rpartition(".")[2], nn.Identity())
         return copy
-
-
-def as_tensor(images: np.ndarray) -> Tensor:
-    """uint8 RGB images (n, h, w, 3) as float (n, 3, h, w) in [0, 1]."""
-    return torch.tensor(images).permute(0, 3, 1, 2).contiguous() / 255
-
-
-def centre(images: np.ndarray) -> np.ndarray:
-    """The INPUT-sized centre of RESIZED images, (n, 160, 72, ...) to (n, 144, 56, ...)."""
-    top, left = ((a - b) // 2 for a, b in zip(RESIZED, INPUT, strict=True))
-    return images[:, top : top + INPUT[0], left : left + INPUT[1]]
-
-
-@torch.no_grad()
-def extract(
-    network: DGDNetwork,
-    images: np.ndarray,
-    compute: Compute,
-    prepare: Callable[[Tensor], Tensor] | None = None,
-    batch: int = 32,
-) -> np.ndarray:
-    """Features (n, 256), float32, of uint8 RGB images (n, 160, 72, 3); the network is left as it is.
-
-    prepare: what brings RGB in [0, 1], float (n, 3, 160, 72), to 144x56 on the network's device; by default the centre.
-    """
-    folded = network.folded()
-    features = []
-    with compute.active():
-        compute.place(folded)
-        for start in range(0, len(images), batch):
-            part = images[start : start + batch]
-            rgb = compute.send({"rgb": as_tensor(part if prepare else centre(part))})["rgb"]
-            with compute.autocast():
-                features.append(folded.features(normalise(prepare(rgb) if prepare else rgb)).float().cpu())
-    return torch.cat(features).numpy()
 
 
 def load_dgd(model: DGDNetwork, path: Path) -> None:

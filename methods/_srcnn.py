@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from bench.errors import DataError
+from bench.learning.compute import constant
 from bench.learning.weights import load_weights, read_weights
 
 PART = ("srcnn", 1)
@@ -25,19 +26,20 @@ BORDER = sum(kernel // 2 for kernel in KERNELS)  # pixels that valid convolution
 # ITU-R BT.601 in Matlab's scaling: Y in 16/255..235/255, Cb and Cr in 16/255..240/255 for RGB in [0, 1].
 YCBCR = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
 OFFSET = (16.0, 128.0, 128.0)
+# Inverted in double precision: float32 would cost the last digits of a constant.
+INVERSE = tuple(map(tuple, np.linalg.inv(np.array(YCBCR) / 255).tolist()))
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
     """Matlab's rgb2ycbcr: float (n, 3, h, w), R, G, B in [0, 1], to Y, Cb, Cr in [0, 1]; differentiable."""
-    matrix, offset = (rgb.new_tensor(values) / 255 for values in (YCBCR, OFFSET))
+    matrix, offset = (constant(values, rgb.device) / 255 for values in (YCBCR, OFFSET))
     return torch.einsum("ij,njhw->nihw", matrix, rgb) + offset[:, None, None]
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """The inverse of `rgb_to_ycbcr`; not clamped: colours outside the RGB cube stay outside [0, 1]."""
-    # Inverted in double precision: this is a constant, and float32 would cost its last digits.
-    inverse = torch.from_numpy(np.linalg.inv(np.array(YCBCR) / 255)).to(ycbcr)
-    return torch.einsum("ij,njhw->nihw", inverse, ycbcr - (ycbcr.new_tensor(OFFSET) / 255)[:, None, None])
+    inverse, offset = constant(INVERSE, ycbcr.device), constant(OFFSET, ycbcr.device) / 255
+    return torch.einsum("ij,njhw->nihw", inverse, ycbcr - offset[:, None, None])
 
 
 class SRCNN(nn.Module):

@@ -1,35 +1,34 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from scipy.spatial.distance import cdist
 from torch.nn.functional import cross_entropy
 
 from bench.errors import DataError, UsageError
 from bench.learning.checkpoints import Curves
-from bench.learning.compute import Compute, seeded
+from bench.learning.compute import Batch, Compute, seeded
+from bench.learning.pixels import cut, draw_looks, recolour, resident
 from bench.learning.schedules import one_cycle, parameter_groups, poly
 from bench.learning.training import as_line, train
 from bench.plugin.base import Pretraining, Train
 from bench.plugin.weights_files import describe, sha256
 from bench.protocol.resize import resize_all
-from methods._dgd import (
+from methods._dgd import INPUT, PART, RESIZED, DGDNetwork, load_dgd, normalise
+from methods._finetuning import (
+    CENTRE,
     CHECKPOINT_EVERY,
     DGD_FILE,
-    INPUT,
-    PART,
-    RESIZED,
     SMOKE_WIDTH,
-    DGDNetwork,
     FineTuned,
+    Groups,
     Stage,
-    as_tensor,
+    centre_of,
     extract,
-    load_dgd,
-    normalise,
+    use_camera_statistics,
 )
 
 if TYPE_CHECKING:
@@ -85,8 +84,8 @@ class DGD(FineTuned):
     """
 
     name = "dgd"
-    version = 1
-    uses = ("dgd", "training")
+    version = 2
+    uses = ("dgd", "grouped_norm", "pixels", "training")
     note = "started from Market-1501 unless its name says scratch or its profile is smoke (a narrow network)"
 
     def files(self, profile: str) -> tuple[str, ...]:
@@ -97,18 +96,19 @@ class DGD(FineTuned):
         self.compute_ = self.compute(train)
         self.network_ = self._start(train, len(people))
         stage = self.stage(FINE_TUNING, train.profile)
-        self.curves_ = self._train(train, labels, stage) if stage.steps else None
+        self.curves_ = self._train(train, labels, stage)
         self.network_.eval()
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        return cdist(self._features(probe), self._features(gallery))
+        return self.between(self._features(probe, "probe"), self._features(gallery, "gallery"))
 
-    def _features(self, images: "Images") -> np.ndarray:
+    def _features(self, images: "Images", role: str) -> np.ndarray:
         # Without fine-tuning all splits share one network: its features are computed once and kept.
-        if self.pretrained_ and self.curves_ is None:
+        if self.pretrained_ and self.curves_ is None and self.groups_ is None:
             return images.features(self.pretrained_)
-        return extract(self.network_, images.array(), self.compute_)
+        groups = self.groups_ and self.groups_.rows(role, images.camera)
+        return extract(self.network_, images.array(), self.compute_, groups=groups)
 
     def _start(self, train: Train, people: int) -> DGDNetwork:
         """The network before training; says in `initialisation_` where it comes from."""
@@ -135,34 +135,48 @@ class DGD(FineTuned):
             network = DGDNetwork(
                 int(given.identity.max()) + 1, SMOKE_WIDTH if given.profile == "smoke" else 1.0, self.dropout
             )
-        self._optimise(
-            network,
-            random_crops([resize_all(given.images, RESIZED)], [given.identity], stage.batch, given.seed),
-            given,
-            stage,
-            self.compute(given),
-        )
+        compute = self.compute(given)
+        pixels = resident([resize_all(given.images, RESIZED)], compute)
+        batches = in_turn([len(pixels)], given.identity, None, stage, given.seed)
+        self._optimise(network, pixels, batches, given, stage, compute)
         return {Path(DGD_FILE).stem: network}
 
-    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves:
-        sides = [given.gallery.array(), given.probe.array()]
-        batches = random_crops(sides, np.split(labels, [len(sides[0])]), stage.batch, given.seed)
-        return self._optimise(self.network_, batches, given, stage, self.compute_)
+    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves | None:
+        """Fine-tune the network; None where there is nothing to do."""
+        sides = {"gallery": given.gallery, "probe": given.probe}
+        pixels = resident([images.array() for images in sides.values()], self.compute_)
+        groups, self.groups_ = None, None
+        if stage.batch_statistics == "camera":
+            self.groups_ = Groups.of({role: images.camera for role, images in sides.items()})
+            groups = np.concatenate([self.groups_.rows(role, images.camera) for role, images in sides.items()])
+            use_camera_statistics(self.network_, [(lambda k: centre_of(pixels, k), groups)], self.compute_)
+        self.network_.frozen = stage.batch_statistics == "frozen"
+        if not stage.steps:
+            return None
+        batches = in_turn([len(images) for images in sides.values()], labels, groups, stage, given.seed)
+        return self._optimise(self.network_, pixels, batches, given, stage, self.compute_)
 
     def _optimise(
         self,
         network: DGDNetwork,
-        batches: Callable[[int], dict[str, torch.Tensor]],
+        pixels: torch.Tensor,
+        batches: Callable[[int], Batch],
         given: Train | Pretraining,
         stage: Stage,
         compute: Compute,
     ) -> Curves:
         groups = parameter_groups(network, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
+
+        def loss(network: DGDNetwork, batch: Batch) -> dict[str, torch.Tensor]:
+            rgb = cut(pixels, batch["rows"], batch["corner"], INPUT, batch["mirror"])
+            scores = network(normalise(recolour(rgb, batch.get("colour"))), batch.get("group"))
+            return {"total": cross_entropy(scores.float(), batch["people"])}
+
         return train(
             network,
             batches,
-            softmax_loss,
-            torch.optim.SGD(groups, momentum=self.momentum),
+            loss,
+            torch.optim.SGD(groups, momentum=self.momentum, fused=compute.cuda),
             stage.schedule(stage.steps),
             stage.steps,
             compute=compute,
@@ -174,27 +188,23 @@ class DGD(FineTuned):
         )
 
 
-def random_crops(
-    sides: Sequence[np.ndarray], people: Sequence[np.ndarray], size: int, seed: int
-) -> Callable[[int], dict[str, torch.Tensor]]:
-    """Batch number -> `size` random images of each side, cropped to 144x56 and mirrored at random.
+def in_turn(
+    sides: Sequence[int], people: np.ndarray, groups: np.ndarray | None, stage: Stage, seed: int
+) -> Callable[[int], Batch]:
+    """Batch number -> so many random images of each side, each as a random crop.
 
-    sides: uint8 RGB (n, 160, 72, 3) each; people: their labels.
+    sides: how many images each has, one side after the other; people, groups: of every image.
     """
+    ends = np.cumsum([0, *sides])
 
-    def batches(i: int) -> dict[str, torch.Tensor]:
+    def batches(i: int) -> Batch:
         rng = np.random.default_rng([seed, i])
-        crops, labels = [], []
-        for images, persons in zip(sides, people, strict=True):
-            for k in rng.integers(len(images), size=size):
-                top, left = (int(rng.integers(a - b + 1)) for a, b in zip(RESIZED, INPUT, strict=True))
-                crop = images[k, top : top + INPUT[0], left : left + INPUT[1]]
-                crops.append(crop[:, ::-1] if rng.integers(2) else crop)
-                labels.append(persons[k])
-        return {"images": normalise(as_tensor(np.stack(crops))), "people": torch.tensor(labels)}
+        rows = np.concatenate([rng.integers(*side, size=stage.batch) for side in pairwise(ends)])
+        looks = draw_looks(rng, len(rows), stage.augmentation)
+        corner = looks.pop("shift") + np.array(CENTRE)
+        drawn = {"rows": rows, "people": people[rows], "corner": corner, **looks}
+        if groups is not None:
+            drawn["group"] = groups[rows]
+        return {name: torch.from_numpy(values) for name, values in drawn.items()}
 
     return batches
-
-
-def softmax_loss(network: DGDNetwork, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {"total": cross_entropy(network(batch["images"]).float(), batch["people"])}

@@ -1,32 +1,33 @@
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt
-from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.errors import BenchError, DataError
 from bench.learning.checkpoints import Curves
-from bench.learning.compute import seeded
+from bench.learning.compute import Batch, seeded
+from bench.learning.pixels import cut, draw_looks, recolour, resident
 from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train
 from bench.plugin.weights_files import describe
-from methods._dgd import (
+from methods._dgd import INPUT, RESIZED, DGDNetwork, load_dgd, normalise
+from methods._finetuning import (
+    CENTRE,
     CHECKPOINT_EVERY,
     DGD_FILE,
     SMOKE_WIDTH,
-    DGDNetwork,
     FineTuned,
+    Groups,
     Stage,
-    as_tensor,
-    centre,
+    centre_of,
     extract,
-    load_dgd,
-    normalise,
+    use_camera_statistics,
 )
 from methods._srcnn import SRCNN, SRCNN_FILES, load_srcnn
 
@@ -35,13 +36,11 @@ if TYPE_CHECKING:
 
 # paper: the author's iterations on both data sets.  quick: chosen on held-out training people (methods/README.md).
 TRAINING = {
-    "smoke": Stage(4, 6, 1, 0.01, poly),
-    "quick": Stage(50, 10, 1, 0.01, poly),
-    "paper": Stage(1000, 20, 2, 0.01, poly),
+    "smoke": Stage(4, 6, 1, 0.01, poly, "mirror"),
+    "quick": Stage(50, 10, 1, 0.01, poly, "mirror"),
+    "paper": Stage(1000, 20, 2, 0.01, poly, "mirror"),
 }
 AUTHOR_SR_LR = (1e-8, 1e-9)  # of conv1 and conv2, of conv3 and all biases, as multiples of `lr`
-
-Batch = dict[str, Tensor]
 
 
 class SINGNetwork(nn.Module):
@@ -59,13 +58,13 @@ class SINGNetwork(nn.Module):
             return self.sr.enhance(rgb)
         return torch.stack([self.sr(rgb[:, c : c + 1])[:, 0] for c in range(3)], dim=1).float().clamp(0, 1)
 
-    def forward(self, hr: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, hr: Tensor, low: Tensor, group: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Softmax scores of the HR images and of the super-resolved `low`, in one pass; and the latter as images.
 
-        One pass: batch normalisation then has the same statistics for all streams.
+        One pass: batch normalisation then has the same statistics for all streams, or those of each image's `group`.
         """
         enhanced = self.enhance(low)
-        return self.reid(normalise(torch.cat([hr, enhanced]))), enhanced
+        return self.reid(normalise(torch.cat([hr, enhanced])), group), enhanced
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -96,8 +95,8 @@ class SING(FineTuned):
     """
 
     name = "sing"
-    version = 1
-    uses = ("dgd", "srcnn", "training")
+    version = 2
+    uses = ("dgd", "grouped_norm", "pixels", "srcnn", "training")
     scales = "own"
     note = "started from ImageNet SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
 
@@ -120,25 +119,25 @@ class SING(FineTuned):
             raise BenchError("SING has a synthetic stream of its own: run it without synthetic_lr")
         self.network_ = self._start(train, len(people))
         self.compute_ = self.compute(train)
-        stage = self.stage(TRAINING, train.profile)
-        self.curves_ = self._train(train, labels, stage) if stage.steps else None
+        self.curves_ = self._train(train, labels, self.stage(TRAINING, train.profile))
         self.compute_.place(self.network_.eval())
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        """Eq. 1: L2 between F_fe(F_sr(probe)) and F_fe(gallery)."""
-        network, compute = self.network_, self.compute_
-        enhanced = extract(network.reid, probe.array(), compute, prepare=network.enhance)
-        return cdist(enhanced, extract(network.reid, gallery.array(), compute))
+        """Eq. 1: between F_fe(F_sr(probe)) and F_fe(gallery)."""
+        network, compute, number = self.network_, self.compute_, self.groups_
+        groups = [number and number.rows(role, side.camera) for role, side in (("probe", probe), ("gallery", gallery))]
+        enhanced = extract(network.reid, probe.array(), compute, network.enhance, groups[0])
+        return self.between(enhanced, extract(network.reid, gallery.array(), compute, groups=groups[1]))
 
-    def loss(self, network: SINGNetwork, batch: Batch) -> Batch:
+    def loss(self, network: SINGNetwork, batch: Batch) -> dict[str, Tensor]:
         """Every term of Eq. 5 on one batch, with ``total`` the one that is minimised.
 
         batch: RGB in [0, 1]: hr (n, 3, 144, 56); low (m, 3, 160, 72), n synthetic images, if any, then genuine ones;
         people: of hr, then of low.
         """
         hr, people, n = batch["hr"], batch["people"], len(batch["hr"])
-        scores, enhanced = network(hr, batch["low"])
+        scores, enhanced = network(hr, batch["low"], batch.get("group"))
         sizes = [n, len(scores) - n] if self.no_synthetic_lr else [n, n, len(scores) - 2 * n]
         names = ["hr", "lr"] if self.no_synthetic_lr else ["hr", "synthetic", "lr"]
         streams = zip(names, scores.float().split(sizes), people.split(sizes), strict=True)
@@ -177,48 +176,90 @@ class SING(FineTuned):
             self.initialisation_ = f"{describe(sr)}; {describe(dgd)}; fc8 new"
         return network
 
-    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves:
-        hr, lr = centre(given.gallery.array()), given.probe.array()
-        synthetic = None if self.no_synthetic_lr else given.synthetic.array()
-        hr_people, lr_people = np.split(labels, [len(hr)])
-        partners = [np.flatnonzero(lr_people == person) for person in range(labels.max() + 1)]
+    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves | None:
+        """Train both networks; None where there is nothing to do."""
+        compute, network = self.compute_, self.network_
+        hr = resident([given.gallery.array()], compute)
+        low = resident([given.probe.array(), given.synthetic.array()], compute)
+        sides = {"gallery": given.gallery.camera, "probe": given.probe.camera, "synthetic": given.gallery.camera}
+        groups, self.groups_ = None, None
+        if stage.batch_statistics == "camera":
+            self.groups_ = Groups.of(sides)
+            groups = {role: self.groups_.rows(role, cameras) for role, cameras in sides.items()}
+            compute.place(network)
 
-        def mirrored(images: np.ndarray, flip: np.ndarray) -> np.ndarray:
-            return np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+            def enhanced(rows: Tensor) -> Tensor:
+                return normalise(network.enhance(low[rows].permute(0, 3, 1, 2) / 255))
 
-        def batches(i: int) -> Batch:
-            """`batch` random HR images, each also as synthetic LR, and as many genuine LR ones; mirrored at random."""
-            rng = np.random.default_rng([given.seed, i])
-            rows = rng.integers(len(hr), size=stage.batch)
-            others = rng.integers(len(lr), size=stage.batch)
-            if self.pairing == "identity":
-                others = np.array([rng.choice(partners[person]) for person in hr_people[rows]])
-            flip, flip_others = rng.integers(2, size=(2, stage.batch)).astype(bool)
-            low, people = [mirrored(lr[others], flip_others)], [hr_people[rows], lr_people[others]]
-            if synthetic is not None:
-                low.insert(0, mirrored(synthetic[rows], flip))
-                people.insert(0, hr_people[rows])
-            return {
-                "hr": as_tensor(mirrored(hr[rows], flip)),
-                "low": as_tensor(np.concatenate(low)),
-                "people": torch.from_numpy(np.concatenate(people)),
+            both = np.concatenate([groups["probe"], groups["synthetic"]])
+            use_camera_statistics(
+                network.reid, [(lambda k: centre_of(hr, k), groups["gallery"]), (enhanced, both)], compute
+            )
+        network.reid.frozen = stage.batch_statistics == "frozen"
+        if not stage.steps:
+            return None
+
+        def loss(network: SINGNetwork, batch: Batch) -> dict[str, Tensor]:
+            images = {
+                "hr": recolour(cut(hr, batch["rows"], batch["corner"], INPUT, batch["mirror"]), batch.get("colour")),
+                "low": recolour(
+                    cut(low, batch["low.rows"], batch["low.corner"], RESIZED, batch["low.mirror"]),
+                    batch.get("low.colour"),
+                ),
             }
+            return self.loss(network, {**batch, **images})
 
         fast, slow = (f * stage.lr for f in AUTHOR_SR_LR) if self.author else (self.sr_lr, self.sr_lr / 10)
-        groups = self.network_.sr.parameter_groups(fast)
-        groups[1]["lr"] = slow
-        groups += parameter_groups(self.network_.reid, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
+        parameters = network.sr.parameter_groups(fast)
+        parameters[1]["lr"] = slow
+        parameters += parameter_groups(network.reid, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
         return train(
-            self.network_,
-            batches,
-            self.loss,
-            torch.optim.SGD(groups, lr=stage.lr, momentum=self.momentum),
+            network,
+            self._batches(given.seed, np.split(labels, [len(hr)]), stage, groups),
+            loss,
+            torch.optim.SGD(parameters, lr=stage.lr, momentum=self.momentum, fused=compute.cuda),
             stage.schedule(stage.steps),
             stage.steps,
-            compute=self.compute_,
+            compute=compute,
             accumulate=stage.accumulate,
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "sing.pt",
             checkpoint_every=CHECKPOINT_EVERY,
             term_gradients=("sr",),
         )
+
+    def _batches(
+        self, seed: int, people: list[np.ndarray], stage: Stage, groups: Mapping[str, np.ndarray] | None
+    ) -> Callable[[int], Batch]:
+        """Batch number -> `batch` random HR images, each also as synthetic LR, and as many genuine LR ones.
+
+        people: of the HR images and of the genuine LR ones, after which the synthetic ones stand; groups: of each role.
+        """
+        hr, lr = people
+        partners = [np.flatnonzero(lr == person) for person in range(max(hr.max(), lr.max()) + 1)]
+
+        def batches(i: int) -> dict[str, Tensor]:
+            rng = np.random.default_rng([seed, i])
+            rows, others = rng.integers(len(hr), size=stage.batch), rng.integers(len(lr), size=stage.batch)
+            if self.pairing == "identity":
+                others = np.array([rng.choice(partners[person]) for person in hr[rows]])
+            looks, other_looks = (draw_looks(rng, stage.batch, stage.augmentation) for _ in range(2))
+            drawn = {"rows": rows, "corner": looks["shift"] + np.array(CENTRE)}
+            drawn |= {name: values for name, values in looks.items() if name != "shift"}
+            # A synthetic image is seen exactly as its HR image is.
+            synthetic = not self.no_synthetic_lr
+            low_looks = {
+                name: np.concatenate([looks[name], values]) if synthetic else values
+                for name, values in other_looks.items()
+            }
+            drawn["low.rows"] = np.concatenate([len(lr) + rows, others]) if synthetic else others
+            drawn["low.corner"] = low_looks.pop("shift")
+            drawn |= {f"low.{name}": values for name, values in low_looks.items()}
+            same = [hr[rows]] if synthetic else []
+            drawn["people"] = np.concatenate([hr[rows], *same, lr[others]])
+            if groups is not None:
+                same = [groups["synthetic"][rows]] if synthetic else []
+                drawn["group"] = np.concatenate([groups["gallery"][rows], *same, groups["probe"][others]])
+            return {name: torch.from_numpy(values) for name, values in drawn.items()}
+
+        return batches

@@ -175,17 +175,17 @@ def dgd() -> list[float]:
     import torch
 
     from bench.learning.compute import Compute, seeded
-    from methods import _dgd
+    from methods import _dgd, _finetuning
 
     images = np.stack([picture(k, 0, (160, 72)) for k in range(2)])
     with seeded(0):
         network = _dgd.DGDNetwork(5)
     network.eval()
-    features = _dgd.extract(network, images, Compute())
+    features = _finetuning.extract(network, images, Compute())
     with torch.no_grad():
         scores = network.classify(torch.from_numpy(features)).numpy()
-    rules = [x for rule in _dgd.SIGMA.values() for x in (rule.fixed or 0.0, rule.folds, rule.held_out)]
-    return [*project(features), *project(scores), network.dropout, _dgd.SMOKE_WIDTH, *rules]
+    rules = [x for rule in _finetuning.SIGMA.values() for x in (rule.fixed or 0.0, rule.folds, rule.held_out)]
+    return [*project(features), *project(scores), network.dropout, _finetuning.SMOKE_WIDTH, *rules]
 
 
 def srcnn() -> list[float | str]:

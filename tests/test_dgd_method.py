@@ -13,7 +13,8 @@ from bench.engine.view import build_view
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
-from methods._dgd import DGDNetwork, centre, extract, normalise
+from methods._dgd import DGDNetwork, normalise
+from methods._finetuning import centre, extract
 from methods.dgd import DGD
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,9 +65,9 @@ def test_distances_are_euclidean_between_features_of_the_centres(given) -> None:
 
 
 def test_centre() -> None:
-    image = np.zeros((1, 160, 72, 3), np.uint8)
-    image[0, 8:152, 8:64] = 1
-    assert centre(image).shape == (1, 144, 56, 3)
+    image = torch.zeros(1, 3, 160, 72)
+    image[:, :, 8:152, 8:64] = 1
+    assert centre(image).shape == (1, 3, 144, 56)
     assert centre(image).all()
 
 
@@ -75,11 +76,11 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
     alone = DGD(steps=6).fit(given)
     batches_seen = []
 
-    def killed(network, x):
+    def killed(network, x, group=None):
         batches_seen.append(1)
         if len(batches_seen) == 5:
             raise KeyboardInterrupt
-        return forward(network, x)
+        return forward(network, x, group)
 
     forward = DGDNetwork.forward
     monkeypatch.setattr(DGDNetwork, "forward", killed)
@@ -96,7 +97,7 @@ def test_without_weights_it_says_so(bench, tmp_path) -> None:
     output = bench("run", "-m", "bicubic+dgd", *arguments, "--profile", "quick")
     assert output.code == 2
     assert output.err.count("\n") == 1
-    assert "dgd starts from dgd_market1501.safetensors, looked for in --weights or BENCH_WEIGHTS" in output.err
+    assert "dgd starts from dgd_market1501_v2.safetensors, looked for in --weights or BENCH_WEIGHTS" in output.err
     assert bench("run", "-m", "bicubic+dgd[scratch]", *arguments, "--profile", "quick").code == 0
     assert bench("run", "-m", "bicubic+dgd", *arguments).code == 0, "drawn people take the smoke schedule"
 
@@ -117,10 +118,10 @@ def test_anchors_differ_in_their_seed_and_are_fused(bench, tmp_path) -> None:
 @pytest.mark.data
 def test_pretrained_network_without_fine_tuning(data_root, given) -> None:
     weights = data_root.parent / "weights"
-    if not (weights / "dgd_market1501.safetensors").is_file():
+    if not (weights / "dgd_market1501_v2.safetensors").is_file():
         pytest.skip(f"no pre-trained weights in {weights}")
     method = DGD(steps=0).fit(replace(given, profile="quick", weights=weights))
-    assert method.initialisation_.startswith("dgd_market1501.safetensors sha256 ")
+    assert method.initialisation_.startswith("dgd_market1501_v2.safetensors sha256 ")
     assert method.curves_ is None
     distance = method.distances(given.probe, given.gallery)
     assert np.argsort(distance, axis=1)[:, 0].tolist() != [0] * 8

@@ -33,7 +33,7 @@ def given(tmp_path_factory) -> Train:
 class Given(torch.nn.Module):
     """Scores and enhanced images written down beforehand."""
 
-    def forward(self, hr, low):
+    def forward(self, hr, low, group):
         probabilities = torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.5, 0.5]])
         enhanced = torch.zeros(4, 3, 1, 2)
         enhanced[:2] = hr
@@ -69,7 +69,7 @@ def test_the_loss_by_hand() -> None:
     ],
 )
 def test_reductions_and_ranges_of_the_sr_loss(parameters, expected) -> None:
-    _, enhanced = Given()(BATCH["hr"], BATCH["low"])
+    _, enhanced = Given()(BATCH["hr"], BATCH["low"], None)
     assert float(SING(**parameters).sr_loss(enhanced[:2], BATCH["hr"])) == pytest.approx(expected, rel=1e-4)
 
 
@@ -120,11 +120,11 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
     alone = SING(steps=4).fit(given)
     passes = []
 
-    def killed(network, x):
+    def killed(network, x, group=None):
         passes.append(1)
         if len(passes) == 4:
             raise KeyboardInterrupt
-        return forward(network, x)
+        return forward(network, x, group)
 
     forward = DGDNetwork.forward
     monkeypatch.setattr(DGDNetwork, "forward", killed)
@@ -143,7 +143,7 @@ def test_three_anchors_are_fused_and_the_record_names_their_start(bench, tmp_pat
     refused = bench("run", "-m", "sing", *arguments, "--profile", "quick")
     assert refused.code == 2
     assert refused.err.count("\n") == 1
-    assert "sing starts from dgd_market1501.safetensors, x2.mat" in refused.err
+    assert "sing starts from dgd_market1501_v2.safetensors, x2.mat" in refused.err
     output = bench("run", "-m", "sing", *arguments, "--profile", "smoke")
     assert output.code == 0, output.err
     content = json.loads(next(tmp_path.glob("*/*/split0*.json")).read_text())["record"]

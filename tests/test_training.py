@@ -8,6 +8,7 @@ from torch import nn
 
 from bench.errors import BenchError
 from bench.learning.compute import Compute, seeded
+from bench.learning.passes import Plain, captured_or_plain
 from bench.learning.schedules import constant, parameter_groups, poly
 from bench.learning.training import train
 
@@ -341,6 +342,41 @@ def test_deterministic_on_cuda(tmp_path, precision):
     fit(resumed, compute=compute, checkpoint=path, checkpoint_every=2)
     assert equal(left_alone, resumed)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_captured_training_is_that_of_plain_passes(monkeypatch, accumulate):
+    """A seed gives other numbers on a GPU than on the CPU, but the same ones captured and not."""
+    compute = Compute("cuda", "float32", deterministic=True)
+    options = {"compute": compute, "accumulate": accumulate, "term_gradients": ["net"], "log_every": 3}
+    captured, plain = net(), net()
+    curves = fit(captured, **options)
+    monkeypatch.setattr("bench.learning.training.captured_or_plain", lambda *given: Plain(*given[:4]))
+    expected = fit(plain, **options)
+    assert curves["loss"]["total"] == pytest.approx(expected["loss"]["total"], rel=1e-5)
+    pairs = zip(captured.state_dict().values(), plain.state_dict().values(), strict=True)
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in pairs)
+
+
+class WithoutDriver(Compute):
+    """Says that it is a GPU where there is none, so that nothing can be captured."""
+
+    cuda = True
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_what_cannot_be_captured_runs_plainly_and_says_so():
+    model = net()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.warns(UserWarning, match="the training step could not be captured as a CUDA graph and runs plainly: "):
+        passes = captured_or_plain(model, softmax, list(model.parameters()), WithoutDriver(), [batches(0)])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with seeded(1):
+        (terms,) = passes([batches(0)], None)
+    with seeded(1):
+        expected = softmax(net(), batches(0))["half"].detach()
+    assert float(terms["half"]) == pytest.approx(float(expected), rel=1e-6)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ class Compute:
 
     device: ``cpu``, ``cuda`` or ``cuda:1``.
     precision: ``float32`` (without TF32), or ``bfloat16``: convolutions and matrix products in it by autocast, weights,
-    gradients and optimiser in float32.
+    gradients and optimiser in float32, where a GPU may use TF32.
     channels_last: memory layout of images and weights.
     compile: let torch.compile work on the model's forward pass.
     deterministic: on CUDA, only algorithms that give the same bits every time; the CPU's always do.
@@ -73,18 +74,28 @@ class Compute:
             raise BenchError(f"device {self.device} cannot be used: torch finds no CUDA GPU; use device cpu")
         exact = self.deterministic and self.cuda
         before = torch.are_deterministic_algorithms_enabled()
+        tf32 = self.precision == "bfloat16"
+        products = torch.backends.cuda.matmul.allow_tf32
         if exact:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without
             torch.use_deterministic_algorithms(True)
         try:
-            with torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=False):
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            with torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=tf32):
                 yield
         finally:
+            torch.backends.cuda.matmul.allow_tf32 = products
             torch.use_deterministic_algorithms(before)
 
 
 PLAIN = Compute()
 """On the CPU, in float32."""
+
+
+@lru_cache(maxsize=64)
+def constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+    """Numbers as a float32 tensor that stays on the device: copied once, and never while a graph is captured."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 @contextmanager

@@ -22,12 +22,10 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.learning.checkpoints import Curves, about_training, resume, save
 from bench.learning.compute import PLAIN, Batch, Compute, seeded
+from bench.learning.passes import TOTAL, Loss, captured_or_plain
 from bench.learning.schedules import Schedule
 
 PART = ("training", 1)
-
-Loss = Callable[[Any, Batch], Mapping[str, Tensor]]
-TOTAL = "total"
 
 
 @dataclass(frozen=True)
@@ -105,30 +103,31 @@ def train(
             first, curves, window = resume(checkpoint, about, model, optimiser)
             groups = optimiser.param_groups  # loading a state replaces them
         model.train()
-        run = torch.compile(model) if compute.compile else model
         start = time.perf_counter()
         ready = [compute.send(batches(first * accumulate + k)) for k in range(accumulate)] if first < steps else []
+        passes = captured_or_plain(model, loss, [p for group in groups for p in group["params"]], compute, ready)
+        unchecked: list[dict[str, Tensor]] = []  # mean losses of the latest updates, still on the device
 
         for step in range(first, steps):
             for group in groups:
                 group["lr"] = group["initial_lr"] * schedule(step)
             recorded = step % log_every == 0 or step + 1 == steps
-            terms, single = [], _TermGradients(groups, term_gradients if recorded else ())
-            optimiser.zero_grad(set_to_none=True)
+            single = _TermGradients(groups, term_gradients if recorded else ())
             with seeded(seed, step, device=compute.device):
-                for batch in ready:
-                    with compute.autocast():
-                        values = loss(run, batch)
-                    single.add(values)
-                    torch.autograd.backward(values[TOTAL] / accumulate)
-                    terms.append({name: value.detach().float() for name, value in values.items()})
+                terms = passes(ready, single.add if single.params else None)
             norms = _norms(groups) if recorded else None
             optimiser.step()
+            unchecked.append(_mean(terms))
 
-            # The next batches are made while a GPU still works; only then are this update's losses waited for.
+            # The next batches are sent while a GPU still works.
             if step + 1 < steps:
                 ready = [compute.send(batches((step + 1) * accumulate + k)) for k in range(accumulate)]
-            window.append(_checked(_mean(terms), "term", step, steps))
+            saved = checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps)
+            # A GPU is only waited for where its losses are needed; a CPU's are there anyway.
+            if recorded or saved or not compute.cuda:
+                first_unchecked = step + 1 - len(unchecked)
+                window += [_checked(t, "term", first_unchecked + k, steps) for k, t in enumerate(unchecked)]
+                unchecked = []
             if norms is not None:
                 latest, gradient_norm = window[-1], _checked(norms, "gradient of group", step, steps)
                 _record(curves, step, window, groups, gradient_norm, single.norms(accumulate))
@@ -137,7 +136,7 @@ def train(
                     done = step + 1 - first
                     left = (time.perf_counter() - start) / done * (steps - step - 1)
                     progress(Progress(step + 1, steps, latest, left))
-            if checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
+            if checkpoint is not None and saved:
                 save(checkpoint, about, model, optimiser, step + 1, curves, window)
     model.eval()
     return curves

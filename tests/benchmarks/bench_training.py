@@ -20,7 +20,8 @@ from bench.engine.provenance import machine
 from bench.learning.compute import Compute, seeded
 from bench.learning.precision import precision_for
 from bench.learning.schedules import parameter_groups
-from methods._dgd import INPUT, RESIZED, as_tensor, centre, extract, normalise
+from methods._dgd import INPUT, RESIZED, normalise
+from methods._finetuning import centre, extract
 from methods.sing import SING, SINGNetwork
 
 # Multiply-accumulates of one image: DGD at 144x56, and SRCNN's valid convolutions from 160x72.
@@ -58,11 +59,11 @@ def main() -> None:
     images = np.random.default_rng(0).integers(256, size=(options.images, *RESIZED, 3), dtype=np.uint8)
     with seeded(0):
         network = SINGNetwork(PEOPLE, 1.0, 0.5, "y").eval()
-    for side, prepare in (("gallery", None), ("probe", network.enhance)):
+    for side, prepare in (("gallery", centre), ("probe", network.enhance)):
         found: dict[str, np.ndarray] = {}
 
         def literal(found=found, prepare=prepare) -> None:
-            found["plain"] = literal_features(network, images, plain, prepare is not None)
+            found["plain"] = literal_features(network, images, plain, prepare is not centre)
 
         def fast(found=found, prepare=prepare) -> None:
             ours.place(network)
@@ -70,7 +71,7 @@ def main() -> None:
 
         seconds = in_turns({"plain": literal, "ours": fast}, options.rounds, ours)
         error = np.abs(found["ours"] - found["plain"]).max() / np.abs(found["plain"]).max()
-        flops = 2 * options.images * (DGD_MACS + (SRCNN_MACS if prepare else 0))
+        flops = 2 * options.images * (DGD_MACS + (0 if prepare is centre else SRCNN_MACS))
         share = flops / seconds["ours"] / peak
         print(
             f"features, {side}: plain {options.images / seconds['plain']:.1f} images/s, ours"
@@ -122,9 +123,9 @@ def literal_features(network: SINGNetwork, images: np.ndarray, compute: Compute,
     compute.place(network)
     parts = []
     for start in range(0, len(images), 32):
-        part = images[start : start + 32]
-        rgb = compute.send({"x": as_tensor(part if enhance else centre(part))})["x"]
-        parts.append(network.reid.features(normalise(network.enhance(rgb) if enhance else rgb)).cpu())
+        part = torch.from_numpy(images[start : start + 32]).permute(0, 3, 1, 2).contiguous() / 255
+        rgb = compute.send({"x": part})["x"]
+        parts.append(network.reid.features(normalise(network.enhance(rgb) if enhance else centre(rgb))).cpu())
     return torch.cat(parts).numpy()
 
 

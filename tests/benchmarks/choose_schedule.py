@@ -2,10 +2,10 @@
 
 ``python -m tests.benchmarks.choose_schedule -d mlr_viper 'bicubic+dgd[steps=100]' 'bicubic+dgd[steps=200]'``
 
-Of one split's training people one fifth is held out; each method is trained on the others, one model for one anchor
-ratio, and asked to match the held-out people.  No test person is looked at.  ``--folds 5`` holds out each fifth in turn
-and ends with the mean.  With ``--workspace FOLDER`` a killed training goes on from its checkpoint when the same command
-is given again, and a finished one is not repeated.
+Of one split's training people one part of ``--parts``, a fifth, is held out; each method is trained on the others, one
+model for one anchor ratio, and asked to match the held-out people.  No test person is looked at.  ``--folds 5`` holds
+out each of five parts in turn and ends with the mean.  With ``--workspace FOLDER`` a killed training goes on from its
+checkpoint when the same command is given again, and a finished one is not repeated.
 """
 
 import argparse
@@ -34,8 +34,6 @@ from bench.protocol.images import digest
 from bench.protocol.splits import folds
 from tests.benchmarks import data_folder
 
-FOLDS = 5
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,14 +42,15 @@ def main() -> None:
     parser.add_argument("--split", type=int, default=0)
     parser.add_argument("--ratio", type=Fraction, default=Fraction(1, 2))
     parser.add_argument("--profile", default="quick")
-    parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=1, help="how many fifths, in turn")
+    parser.add_argument("--parts", type=int, default=5, help="that the training people are cut into")
+    parser.add_argument("--folds", type=int, default=1, help="how many of the parts are held out, in turn")
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="instead of BENCH_WEIGHTS")
     parser.add_argument("--workspace", type=Path, metavar="FOLDER")
     options = parser.parse_args()
 
     dataset = dataset_spec(options.dataset)
     data = load(dataset, data_folder(), 0, Cache(cache_folder()))
-    parts = folds(data.split(options.split, 0).train, FOLDS, 0, options.split)[: options.folds]
+    parts = folds(data.split(options.split, 0).train, options.parts, 0, options.split)[: options.folds]
     print(f"{machine()}, {torch.get_num_threads()} threads")
     sizes = [f"{len(train)} people in training, {len(held_out)} held out" for train, held_out in parts]
     print(f"{options.dataset}, split {options.split}: {'; '.join(dict.fromkeys(sizes))}")
@@ -77,7 +76,7 @@ def measure(
     spec = method_spec(text)
     weights = options.weights or weights_folder()
     initial = initial_weights(spec, weights, options.profile)
-    question = (spec.text, data.digest, options.split, fold, options.ratio, options.profile, initial)
+    question = (spec.text, data.digest, options.split, options.parts, fold, options.ratio, options.profile, initial)
     workspace = options.workspace and options.workspace / digest(
         *question, short_hash(depends_of(spec.text, dataset.identity))
     )
