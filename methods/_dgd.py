@@ -22,7 +22,7 @@ from bench.learning.compute import Compute
 from bench.learning.precision import precision_for
 from bench.learning.schedules import Schedule
 from bench.learning.weights import load_weights, read_weights
-from bench.plugin.base import Method, Pretraining, SigmaRule, Train
+from bench.plugin.base import Method, SigmaRule, Train
 
 PART = ("dgd", 1)
 
@@ -81,7 +81,7 @@ class FineTuned(Method):
         given = {name: getattr(self, name) for name in ("steps", "batch", "accumulate", "lr")}
         return replace(profiles[profile], **{name: value for name, value in given.items() if value is not None})
 
-    def compute(self, given: Train | Pretraining) -> Compute:
+    def compute(self, given: Train) -> Compute:
         return Compute.of(given, precision_for(self.precision, given.device), channels_last=True)
 
     def sigma_rule(self, profile: str) -> SigmaRule:

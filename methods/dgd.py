@@ -8,14 +8,13 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.nn.functional import cross_entropy
 
-from bench.errors import DataError, UsageError
+from bench.errors import DataError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Compute, seeded
-from bench.learning.schedules import one_cycle, parameter_groups, poly
-from bench.learning.training import as_line, train
-from bench.plugin.base import Pretraining, Train
+from bench.learning.schedules import parameter_groups, poly
+from bench.learning.training import train
+from bench.plugin.base import Train, Trained
 from bench.plugin.weights_files import describe, sha256
-from bench.protocol.resize import resize_all
 from methods._dgd import (
     CHECKPOINT_EVERY,
     DGD_FILE,
@@ -40,13 +39,6 @@ FINE_TUNING = {
     "smoke": Stage(4, 8, 1, 0.01, poly),
     "quick": Stage(50, 10, 1, 0.03, poly),
     "paper": Stage(500, 20, 2, 0.01, poly),
-}
-# paper: the iterations of SING's initialisation, at the release's batch and rate from scratch.  quick: 21 epochs of
-# Market-1501.
-PRETRAINING = {
-    "smoke": Stage(4, 8, 1, 0.05, poly),
-    "quick": Stage(4250, 64, 1, 0.12, one_cycle),
-    "paper": Stage(10_000, 100, 2, 0.1, poly),
 }
 
 
@@ -126,23 +118,11 @@ class DGD(FineTuned):
             self.pretrained_ = Pretrained(sha256(path), self.compute_.precision, path, self.compute_)
         return network
 
-    def pretrain(self, given: Pretraining) -> dict[str, DGDNetwork]:
-        """Softmax over the people of a large set, from random weights; file name without suffix -> network."""
-        if given.identity is None:
-            raise UsageError("DGD learns to tell people apart: give it a data set (--dataset), not a folder of images")
-        stage = self.stage(PRETRAINING, given.profile)
-        with seeded(given.seed):
-            network = DGDNetwork(
-                int(given.identity.max()) + 1, SMOKE_WIDTH if given.profile == "smoke" else 1.0, self.dropout
-            )
-        self._optimise(
-            network,
-            random_crops([resize_all(given.images, RESIZED)], [given.identity], stage.batch, given.seed),
-            given,
-            stage,
-            self.compute(given),
-        )
-        return {Path(DGD_FILE).stem: network}
+    @classmethod
+    def recipe(cls) -> type[Trained]:
+        from methods._dgd_pretraining import Recipe
+
+        return Recipe
 
     def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves:
         sides = [given.gallery.array(), given.probe.array()]
@@ -153,7 +133,7 @@ class DGD(FineTuned):
         self,
         network: DGDNetwork,
         batches: Callable[[int], dict[str, torch.Tensor]],
-        given: Train | Pretraining,
+        given: Train,
         stage: Stage,
         compute: Compute,
     ) -> Curves:
@@ -170,7 +150,6 @@ class DGD(FineTuned):
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "dgd.pt",
             checkpoint_every=CHECKPOINT_EVERY,
-            progress=as_line(given.report) if isinstance(given, Pretraining) else None,
         )
 
 

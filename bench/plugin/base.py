@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -124,7 +124,9 @@ class Pretraining:
 
     images: uint8 RGB at native sizes.  identity: (n,) int64 labels from 0 on, None for images of no people.
     seed, profile, device, compile, deterministic: as in `Train`.  workspace: a folder for checkpoints, which outlives a
-    killed run.  report: called now and then with a line on how far the training is.
+    killed run.  report: called now and then with a line on how far the training is; log: with a record of plain values,
+    its ``update`` among them and, where there are several, the ``network``.  deadline: when to stop, in the seconds of
+    `time.monotonic`, by `OutOfTime`.  `bench.learning.progress.follow` makes lines and records.
     """
 
     images: Sequence[np.ndarray]
@@ -136,6 +138,20 @@ class Pretraining:
     report: Callable[[str], None]
     compile: bool = False
     deterministic: bool = False
+    log: Callable[[Mapping[str, Any]], None] = lambda record: None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Images as a weights file's network sees them, without any training of ours.
+
+    extractor: uint8 images (n, height, width, 3) at the method's input size to float32 (n, d).  frontend: the name of
+    the front-end that low-resolution images come through.
+    """
+
+    extractor: "Extractor"
+    frontend: str
 
 
 class Trained(BaseEstimator):
@@ -173,9 +189,21 @@ class Trained(BaseEstimator):
         """The paths below `weights` of all of `files`; their contents become part of a cell's name."""
         return [path for name in self.files(profile) if weights and (path := find_weights(name, weights))]
 
+    @classmethod
+    def recipe(cls) -> "type[Trained]":
+        """The class that is asked to `pretrain`, whose parameters are those of ``bench pretrain``: by default this one.
+
+        A class of its own keeps the parameters of pre-training from those of a method, which name its cells.
+        """
+        return cls
+
     def pretrain(self, given: Pretraining) -> "Mapping[str, nn.Module]":
-        """Train the networks that it starts from, from random weights; file name without suffix -> network."""
+        """Train the networks that it starts from; file name without suffix -> network."""
         raise UsageError(f"{self.name} has nothing to pre-train")
+
+    def zero_shot(self, weights: Path, device: str) -> ZeroShot:
+        """How images are matched by a weights file alone, for ``bench pretrain --check``; asked of the `recipe`."""
+        raise UsageError(f"{self.name} has no features that people could be matched by without training")
 
 
 class FrontEnd(Trained):
