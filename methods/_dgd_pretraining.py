@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,8 @@ from bench.learning.progress import follow
 from bench.learning.schedules import parameter_groups, plateau
 from bench.learning.training import train
 from bench.learning.weights import load_weights, read_weights
-from bench.plugin.base import Pretraining, Trained, ZeroShot
+from bench.plugin.base import Trained
+from bench.plugin.pretraining import Pretraining, ZeroShot
 from bench.plugin.weights_files import sha256
 from bench.protocol.resize import resize_all
 from methods._dgd import DGD_FILE, INPUT, MEAN, RESIZED, SMOKE_WIDTH, DGDNetwork, normalise
@@ -32,7 +34,7 @@ LOW_RESOLUTIONS = ((64, 32), (43, 21), (32, 16))  # 1/2, 1/3 and 1/4 of Market-1
 CAST = (0.8, 1.2)
 JITTER = {"brightness": 0.35, "contrast": 0.35, "saturation": 0.5}
 ERASED = (0.03, 0.2)  # of the area
-CONSTANT, SHRUNK = 256 / 420, 320 / 420  # of all images: at full rate, and at SMALL
+FULL_RATE, AT_SMALL = Fraction(256, 420), Fraction(320, 420)  # of all images
 CHECKPOINT_EVERY = 100  # updates
 
 
@@ -118,7 +120,7 @@ class Recipe(Trained):
             self.batches(given, length),
             self.loss,
             torch.optim.SGD(groups, momentum=self.momentum, nesterov=True),
-            plateau(length.images / batch, length.warm_up, self.point(self.constant_until, CONSTANT, length) / batch),
+            plateau(length.images / batch, length.warm_up, self.point(self.constant_until, FULL_RATE, length) / batch),
             steps,
             compute=Compute.of(given, precision_for(self.precision, given.device), channels_last=True),
             seed=given.seed,
@@ -138,9 +140,9 @@ class Recipe(Trained):
         compute = Compute(device, precision, channels_last=True)
         return ZeroShot(Pretrained(sha256(weights), precision, weights, compute), "bicubic")
 
-    def point(self, images: int | None, share: float, length: Length) -> float:
+    def point(self, images: int | None, share: Fraction, length: Length) -> float:
         """After how many images a phase ends."""
-        return share * length.images if images is None else images
+        return float(share * length.images) if images is None else images
 
     def identity(self, length: Length) -> str:
         """What a checkpoint must agree on: every parameter, and the content of the file that was started from."""
@@ -170,7 +172,7 @@ class Recipe(Trained):
         images, people = resize_all(given.images, RESIZED), given.identity
         size = length.people * length.shots
         rows_of = [np.flatnonzero(people == person) for person in range(int(people.max()) + 1)]
-        small_until = self.point(self.small_until, SHRUNK, length)
+        small_until = self.point(self.small_until, AT_SMALL, length)
         augment = self.augmentation()
 
         def batches(i: int) -> dict[str, Tensor]:

@@ -14,7 +14,8 @@ from bench.learning.compute import Compute, seeded
 from bench.learning.progress import follow
 from bench.learning.schedules import constant
 from bench.learning.training import train
-from bench.plugin.base import FrontEnd, Pretraining, Size, Upscaling
+from bench.plugin.base import FrontEnd, Size, Upscaling
+from bench.plugin.pretraining import Pretraining
 from bench.plugin.weights_files import describe, find_weights
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.resize import resize_all, shrink

@@ -15,8 +15,9 @@ from bench.engine.cache import Cache
 from bench.engine.data import list_photos, natural_order, originals
 from bench.engine.decode import SUFFIXES
 from bench.errors import DataError, NotApplicable, UsageError
-from bench.plugin.base import Photo, Pretraining, Trained
+from bench.plugin.base import Photo, Trained
 from bench.plugin.grammar import split_text
+from bench.plugin.pretraining import Pretraining
 from bench.plugin.registry import Plugin, registry, unknown
 from bench.plugin.spec import dataset_spec, distribute
 from bench.protocol.images import Packed, digest

@@ -10,7 +10,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.files import write_atomically
 from bench.learning.training import TOTAL, Progress
-from bench.plugin.base import Pretraining
+from bench.plugin.pretraining import Pretraining
 
 
 def follow(given: Pretraining, batch: int) -> Callable[[Progress], None]:

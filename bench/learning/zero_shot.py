@@ -19,7 +19,8 @@ from bench.engine.plan import default_splits
 from bench.engine.view import build_view
 from bench.errors import DataError, MissingData, NotApplicable, UsageError
 from bench.learning.pretrain import make_recipe
-from bench.plugin.base import Method, ZeroShot
+from bench.plugin.base import Method
+from bench.plugin.pretraining import ZeroShot
 from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, check_applicable, dataset_spec, method_spec
 from bench.protocol.extractors import Extractor

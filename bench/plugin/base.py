@@ -5,16 +5,17 @@ are stored untouched under their own names (scikit-learn's convention) and carry
 what a value given on the command line is read and checked by.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from bench.errors import UsageError
+from bench.plugin.pretraining import Pretraining, ZeroShot
 from bench.plugin.weights_files import find_weights
 
 if TYPE_CHECKING:
@@ -116,42 +117,6 @@ class Upscaling:
     workspace: Path | None = None
     compile: bool = False
     deterministic: bool = False
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """What a network is pre-trained on, before any re-id training.
-
-    images: uint8 RGB at native sizes.  identity: (n,) int64 labels from 0 on, None for images of no people.
-    seed, profile, device, compile, deterministic: as in `Train`.  workspace: a folder for checkpoints, which outlives a
-    killed run.  report: called now and then with a line on how far the training is; log: with a record of plain values,
-    its ``update`` among them and, where there are several, the ``network``.  deadline: when to stop, in the seconds of
-    `time.monotonic`, by `OutOfTime`.  `bench.learning.progress.follow` makes lines and records.
-    """
-
-    images: Sequence[np.ndarray]
-    identity: np.ndarray | None
-    seed: int
-    profile: str
-    device: str
-    workspace: Path
-    report: Callable[[str], None]
-    compile: bool = False
-    deterministic: bool = False
-    log: Callable[[Mapping[str, Any]], None] = lambda record: None
-    deadline: float | None = None
-
-
-@dataclass(frozen=True)
-class ZeroShot:
-    """Images as a weights file's network sees them, without any training of ours.
-
-    extractor: uint8 images (n, height, width, 3) at the method's input size to float32 (n, d).  frontend: the name of
-    the front-end that low-resolution images come through.
-    """
-
-    extractor: "Extractor"
-    frontend: str
 
 
 class Trained(BaseEstimator):
