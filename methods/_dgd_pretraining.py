@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.transforms import InterpolationMode, v2
 
 from bench.errors import UsageError
+from bench.learning.ahead import ahead, workers
 from bench.learning.compute import Compute, seeded
 from bench.learning.precision import precision_for
 from bench.learning.progress import follow
@@ -112,17 +113,18 @@ class Recipe(Trained):
             raise UsageError(f"batches are of {length.people} people and there are {people}: give people={people}")
         batch = length.people * length.shots
         steps = -(-length.images // batch)
+        compute = Compute.of(given, precision_for(self.precision, given.device), channels_last=True)
         network = self.initial(people, given)
         averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(self.average), use_buffers=True)
         groups = parameter_groups(network, "dgd", self.lr, self.weight_decay)
         train(
             network,
-            self.batches(given, length),
+            ahead(self.batches(given, length), steps, workers(compute)),
             self.loss,
             torch.optim.SGD(groups, momentum=self.momentum, nesterov=True),
             plateau(length.images / batch, length.warm_up, self.point(self.constant_until, FULL_RATE, length) / batch),
             steps,
-            compute=Compute.of(given, precision_for(self.precision, given.device), channels_last=True),
+            compute=compute,
             seed=given.seed,
             checkpoint=given.workspace / "dgd.pt",
             checkpoint_every=CHECKPOINT_EVERY,
@@ -161,14 +163,14 @@ class Recipe(Trained):
         return network
 
     def loss(self, network: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        scores = network(batch["images"]).float()
+        scores = network(normalise(batch["images"] / 255)).float()
         return {
             "total": cross_entropy(scores, batch["people"], label_smoothing=self.label_smoothing),
             "accuracy": (scores.argmax(1) == batch["people"]).float().mean(),
         }
 
     def batches(self, given: Pretraining, length: Length) -> Callable[[int], dict[str, Tensor]]:
-        """Batch number -> augmented, normalised images and their people, by the seed and the number alone."""
+        """Batch number -> augmented uint8 RGB images (n, 3, h, w) and people, by the seed and the number alone."""
         images, people = resize_all(given.images, RESIZED), given.identity
         size = length.people * length.shots
         rows_of = [np.flatnonzero(people == person) for person in range(int(people.max()) + 1)]
@@ -185,21 +187,21 @@ class Recipe(Trained):
                 rgb = torch.stack([augment(torch.tensor(images[row]).permute(2, 0, 1)) for row in rows])
             if i * size < small_until:
                 rgb = resize(SMALL)(rgb)
-            return {"images": normalise(rgb), "people": torch.from_numpy(people[rows])}
+            return {"images": rgb, "people": torch.from_numpy(people[rows])}
 
         return batches
 
     def augmentation(self) -> v2.Transform:
-        """uint8 RGB (3, 160, 72) -> float RGB (3, 144, 56) in [0, 1], by torch's global random numbers."""
+        """uint8 RGB (3, 160, 72) -> uint8 RGB (3, 144, 56), by torch's global random numbers."""
         shrunk = [v2.Compose([resize(size), resize(RESIZED)]) for size in LOW_RESOLUTIONS]
+        colours = [ColourCast(CAST), v2.ColorJitter(**JITTER)]
         return v2.Compose(
             [
                 v2.RandomApply([v2.RandomChoice(shrunk)], self.shrink),
                 v2.RandomCrop(INPUT),
                 v2.RandomHorizontalFlip(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.RandomApply([ColourCast(CAST), v2.ColorJitter(**JITTER)], self.colour),
-                v2.RandomErasing(self.erase, ERASED, value=MEAN),
+                v2.RandomApply([to(torch.float32), *colours, to(torch.uint8)], self.colour),
+                v2.RandomErasing(self.erase, ERASED, value=[round(255 * value) for value in MEAN]),
             ]
         )
 
@@ -216,6 +218,11 @@ class ColourCast(v2.Transform):
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
         return (inpt * params["factors"]).clamp(0, 1)
+
+
+def to(dtype: torch.dtype) -> v2.ToDtype:
+    """Grey levels 0..255 from and to [0, 1]."""
+    return v2.ToDtype(dtype, scale=True)
 
 
 def resize(size: tuple[int, int]) -> v2.Resize:

@@ -10,11 +10,12 @@ import torch
 from bench.engine.cache import Cache
 from bench.errors import BenchError, OutOfTime
 from bench.learning import pretrain
+from bench.learning.ahead import ahead
 from bench.learning.compute import seeded
 from bench.learning.schedules import plateau
 from bench.learning.weights import read_weights, save_weights
 from bench.plugin.pretraining import Pretraining
-from methods._dgd import MEAN, DGDNetwork, normalise
+from methods._dgd import MEAN, DGDNetwork
 from methods._dgd_pretraining import FULL_RATE, LENGTHS, ColourCast, Length, Recipe, balanced_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -142,6 +143,14 @@ def test_the_same_seed_repeats_and_another_does_not() -> None:
     assert not torch.equal(first["images"], other["images"])
 
 
+def test_batches_made_ahead_by_other_processes_are_the_same() -> None:
+    batches = Recipe().batches(photographs(), LENGTHS["smoke"])
+    get = ahead(batches, end=6, workers=2)
+    for i in (2, 3, 4, 5):
+        made, expected = get(i), batches(i)
+        assert all(torch.equal(made[name], expected[name]) for name in expected)
+
+
 def test_balanced_batches() -> None:
     rows_of = [np.arange(0, 10), np.arange(10, 12), np.arange(12, 20), np.arange(20, 21)]
     counts = np.zeros(4, int)
@@ -190,10 +199,10 @@ def test_the_plain_recipe_crops_and_mirrors() -> None:
     for image, person in zip(batch["images"], batch["people"].tolist(), strict=True):
         found = []
         for row in np.flatnonzero(given.identity == person):
-            whole = normalise(torch.tensor(given.images[row]).permute(2, 0, 1)[None] / 255)[0]
+            whole = torch.tensor(given.images[row]).permute(2, 0, 1)
             for flipped in (image, image.flip(2)):
                 windows = whole.unfold(1, 144, 1).unfold(2, 56, 1).permute(1, 2, 0, 3, 4)
-                found.append(bool(((windows - flipped).abs().amax((2, 3, 4)) < 1e-5).any()))
+                found.append(bool((windows == flipped).flatten(2).all(2).any()))
         assert found.count(True) == 1
 
 
@@ -206,15 +215,17 @@ def test_each_change_of_an_image() -> None:
 
     with seeded(0):
         grey = changed(image)
-        torch.testing.assert_close(grey, torch.full((3, 144, 56), 100 / 255))
-        assert changed(noise, shrink=1).std() < 0.7 * changed(noise).std(), "what is shrunk and back has lost detail"
+        assert torch.equal(grey, torch.full((3, 144, 56), 100, dtype=torch.uint8))
+        assert changed(noise, shrink=1).float().std() < 0.7 * changed(noise).float().std(), (
+            "what is shrunk and back has lost detail"
+        )
         erased = changed(image, erase=1)
-        hole = (erased != grey).all(0)
+        hole = (erased != grey).any(0)
         assert 0.03 * 0.9 < hole.float().mean() < 0.2 * 1.1
-        assert torch.allclose(erased[:, hole].mean(1), torch.tensor(MEAN))
+        torch.testing.assert_close(erased[:, hole].float().mean(1) / 255, torch.tensor(MEAN), atol=1 / 255, rtol=0)
         colours = torch.stack([changed(image, colour=1) for _ in range(20)])
-        assert (colours.amax((2, 3)) - colours.amin((2, 3))).max() < 1e-6, "a grey image stays of one colour"
-        assert colours[:, :, 0, 0].std(0).min() > 0.02
+        assert torch.equal(colours.amax((2, 3)), colours.amin((2, 3))), "a grey image stays of one colour"
+        assert colours[:, :, 0, 0].float().std(0).min() > 5
         casts = torch.stack([ColourCast((0.8, 1.2))(torch.full((3, 2, 2), 0.5)) for _ in range(200)])
         assert casts.amin() == pytest.approx(0.4, abs=0.01)
         assert casts.amax() == pytest.approx(0.6, abs=0.01)
@@ -222,9 +233,8 @@ def test_each_change_of_an_image() -> None:
 
 def test_smoothed_loss_and_accuracy() -> None:
     """Two people, scores 2 and 0: the loss of the right one is log(1 + e^-2), of the other 2 more."""
-    scores = torch.tensor([[2.0, 0.0], [2.0, 0.0]])
-    batch = {"images": scores, "people": torch.tensor([0, 1])}
-    values = Recipe(label_smoothing=0.2).loss(lambda x: x, batch)
+    batch = {"images": torch.zeros(2, 3, 4, 4, dtype=torch.uint8), "people": torch.tensor([0, 1])}
+    values = Recipe(label_smoothing=0.2).loss(lambda x: torch.tensor([[2.0, 0.0], [2.0, 0.0]]), batch)
     right = float(np.log(1 + np.exp(-2)))
     smoothed = [0.9 * right + 0.1 * (right + 2), 0.1 * right + 0.9 * (right + 2)]
     assert float(values["total"]) == pytest.approx(np.mean(smoothed))
