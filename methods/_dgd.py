@@ -26,6 +26,10 @@ FEATURES = 256
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
+# Of every method that trains this network.
+DGD_FILE = "dgd_market1501_v2.safetensors"
+SMOKE_WIDTH = 1 / 8
+
 
 def normalise(rgb: Tensor) -> Tensor:
     """RGB, float (n, 3, h, w) in [0, 1], to the network's input: minus MEAN, over STD, per channel; differentiable."""

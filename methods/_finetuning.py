@@ -18,8 +18,6 @@ from bench.plugin.base import Method, Pretraining, SigmaRule, Train
 from methods._dgd import INPUT, RESIZED, DGDNetwork, normalise
 from methods._grouped_norm import Moments, group_norms, moments_of
 
-DGD_FILE = "dgd_market1501_v2.safetensors"
-SMOKE_WIDTH = 1 / 8
 CHECKPOINT_EVERY = 25  # updates
 SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
 CENTRE = (RESIZED[0] - INPUT[0]) // 2, (RESIZED[1] - INPUT[1]) // 2  # first row and column

@@ -8,21 +8,18 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from bench.errors import DataError, UsageError
+from bench.errors import DataError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Batch, Compute, seeded
 from bench.learning.pixels import cut, draw_looks, recolour, resident
-from bench.learning.schedules import one_cycle, parameter_groups, poly
-from bench.learning.training import as_line, train
-from bench.plugin.base import Pretraining, Train
+from bench.learning.schedules import parameter_groups, poly
+from bench.learning.training import train
+from bench.plugin.base import Train, Trained
 from bench.plugin.weights_files import describe, sha256
-from bench.protocol.resize import resize_all
-from methods._dgd import INPUT, PART, RESIZED, DGDNetwork, load_dgd, normalise
+from methods._dgd import DGD_FILE, INPUT, PART, SMOKE_WIDTH, DGDNetwork, load_dgd, normalise
 from methods._finetuning import (
     CENTRE,
     CHECKPOINT_EVERY,
-    DGD_FILE,
-    SMOKE_WIDTH,
     FineTuned,
     Groups,
     Stage,
@@ -39,13 +36,6 @@ FINE_TUNING = {
     "smoke": Stage(4, 8, 1, 0.01, poly),
     "quick": Stage(50, 10, 1, 0.03, poly),
     "paper": Stage(500, 20, 2, 0.01, poly),
-}
-# paper: the iterations of SING's initialisation, at the release's batch and rate from scratch.  quick: 21 epochs of
-# Market-1501.
-PRETRAINING = {
-    "smoke": Stage(4, 8, 1, 0.05, poly),
-    "quick": Stage(4250, 64, 1, 0.12, one_cycle),
-    "paper": Stage(10_000, 100, 2, 0.1, poly),
 }
 
 
@@ -126,20 +116,11 @@ class DGD(FineTuned):
             self.pretrained_ = Pretrained(sha256(path), self.compute_.precision, path, self.compute_)
         return network
 
-    def pretrain(self, given: Pretraining) -> dict[str, DGDNetwork]:
-        """Softmax over the people of a large set, from random weights; file name without suffix -> network."""
-        if given.identity is None:
-            raise UsageError("DGD learns to tell people apart: give it a data set (--dataset), not a folder of images")
-        stage = self.stage(PRETRAINING, given.profile)
-        with seeded(given.seed):
-            network = DGDNetwork(
-                int(given.identity.max()) + 1, SMOKE_WIDTH if given.profile == "smoke" else 1.0, self.dropout
-            )
-        compute = self.compute(given)
-        pixels = resident([resize_all(given.images, RESIZED)], compute)
-        batches = in_turn([len(pixels)], given.identity, None, stage, given.seed)
-        self._optimise(network, pixels, batches, given, stage, compute)
-        return {Path(DGD_FILE).stem: network}
+    @classmethod
+    def recipe(cls) -> type[Trained]:
+        from methods._dgd_pretraining import Recipe
+
+        return Recipe
 
     def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves | None:
         """Fine-tune the network; None where there is nothing to do."""
@@ -153,19 +134,7 @@ class DGD(FineTuned):
         self.network_.frozen = stage.batch_statistics == "frozen"
         if not stage.steps:
             return None
-        batches = in_turn([len(images) for images in sides.values()], labels, groups, stage, given.seed)
-        return self._optimise(self.network_, pixels, batches, given, stage, self.compute_)
-
-    def _optimise(
-        self,
-        network: DGDNetwork,
-        pixels: torch.Tensor,
-        batches: Callable[[int], Batch],
-        given: Train | Pretraining,
-        stage: Stage,
-        compute: Compute,
-    ) -> Curves:
-        groups = parameter_groups(network, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
+        parameters = parameter_groups(self.network_, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
 
         def loss(network: DGDNetwork, batch: Batch) -> dict[str, torch.Tensor]:
             rgb = cut(pixels, batch["rows"], batch["corner"], INPUT, batch["mirror"])
@@ -173,18 +142,17 @@ class DGD(FineTuned):
             return {"total": cross_entropy(scores.float(), batch["people"])}
 
         return train(
-            network,
-            batches,
+            self.network_,
+            in_turn([len(images) for images in sides.values()], labels, groups, stage, given.seed),
             loss,
-            torch.optim.SGD(groups, momentum=self.momentum, fused=compute.cuda),
+            torch.optim.SGD(parameters, momentum=self.momentum, fused=self.compute_.cuda),
             stage.schedule(stage.steps),
             stage.steps,
-            compute=compute,
+            compute=self.compute_,
             accumulate=stage.accumulate,
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "dgd.pt",
             checkpoint_every=CHECKPOINT_EVERY,
-            progress=as_line(given.report) if isinstance(given, Pretraining) else None,
         )
 
 

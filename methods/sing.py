@@ -16,12 +16,10 @@ from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train
 from bench.plugin.weights_files import describe
-from methods._dgd import INPUT, RESIZED, DGDNetwork, load_dgd, normalise
+from methods._dgd import DGD_FILE, INPUT, RESIZED, SMOKE_WIDTH, DGDNetwork, load_dgd, normalise
 from methods._finetuning import (
     CENTRE,
     CHECKPOINT_EVERY,
-    DGD_FILE,
-    SMOKE_WIDTH,
     FineTuned,
     Groups,
     Stage,

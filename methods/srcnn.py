@@ -2,7 +2,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -11,9 +11,11 @@ from annotated_types import Ge, Gt
 from bench.errors import DataError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Compute, seeded
+from bench.learning.progress import follow
 from bench.learning.schedules import constant
-from bench.learning.training import as_line, train
-from bench.plugin.base import FrontEnd, Pretraining, Size, Upscaling
+from bench.learning.training import train
+from bench.plugin.base import FrontEnd, Size, Upscaling
+from bench.plugin.pretraining import Pretraining
 from bench.plugin.weights_files import describe, find_weights
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.resize import resize_all, shrink
@@ -117,7 +119,10 @@ class SuperResolution(FrontEnd):
             def report(line: str, name: str = name) -> None:
                 given.report(f"{Path(name).stem}: {line}")
 
-            one = replace(given, workspace=workspace, report=report)
+            def log(record: Mapping[str, Any], name: str = name) -> None:
+                given.log({"network": Path(name).stem, **record})
+
+            one = replace(given, workspace=workspace, report=report, log=log)
             self._optimise(model, self._sub_images(given, ratio), one, self._steps(PRETRAINING, given.profile))
             networks[Path(name).stem] = model
         return networks
@@ -161,7 +166,8 @@ class SuperResolution(FrontEnd):
             compute=Compute.of(given),
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "srcnn.pt",
-            progress=as_line(given.report) if isinstance(given, Pretraining) else None,
+            progress=follow(given, self.batch) if isinstance(given, Pretraining) else None,
+            deadline=given.deadline if isinstance(given, Pretraining) else None,
         )
 
 

@@ -185,7 +185,7 @@ def dgd() -> list[float]:
     with torch.no_grad():
         scores = network.classify(torch.from_numpy(features)).numpy()
     rules = [x for rule in _finetuning.SIGMA.values() for x in (rule.fixed or 0.0, rule.folds, rule.held_out)]
-    return [*project(features), *project(scores), network.dropout, _finetuning.SMOKE_WIDTH, *rules]
+    return [*project(features), *project(scores), network.dropout, _dgd.SMOKE_WIDTH, *rules]
 
 
 def srcnn() -> list[float | str]:

@@ -15,8 +15,8 @@ from bench.engine.view import View, build_view
 from bench.learning.compute import Compute
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol import scoring as cmc
-from methods._dgd import DGDNetwork, load_dgd
-from methods._finetuning import DGD_FILE, extract
+from methods._dgd import DGD_FILE, DGDNetwork, load_dgd
+from methods._finetuning import extract
 
 PEOPLE = 316
 

@@ -1,17 +1,16 @@
 """Weights made from one's own images: what is trained on, resuming, and that the files are found and loaded."""
 
+import json
 from fractions import Fraction
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from bench.engine.cache import Cache
 from bench.learning import pretrain
-from bench.learning.schedules import one_cycle
 from bench.learning.weights import read_weights
-from bench.plugin.base import Pretraining
+from bench.plugin.pretraining import Pretraining
 from bench.plugin.weights_files import describe, find_weights
 from methods._dgd import DGDNetwork
 from methods._srcnn import SRCNN
@@ -36,8 +35,13 @@ def photographs(tmp_path):
 def test_dgd_from_a_data_set(bench, tmp_path) -> None:
     output = bench("pretrain", "dgd", "-d", SMALL, "--output", tmp_path, "--profile", "smoke")
     assert output.code == 0, output.err
-    (path,) = tmp_path.glob("*")
-    assert path.name == "dgd_market1501.safetensors", "checkpoints go once the file is written"
+    path, log = tmp_path / "dgd_market1501.safetensors", tmp_path / "dgd.jsonl"
+    assert set(tmp_path.iterdir()) == {path, log}, "checkpoints go once the file is written"
+    first, last = map(json.loads, log.read_text().splitlines())
+    assert (first["update"], last["update"], last["images"]) == (1, 6, 48)
+    assert first["loss"] == pytest.approx(np.log(8), rel=0.1), "eight people, fc8 starts near zero"
+    assert 0 <= last["accuracy"] <= 1
+    assert last["images_per_second"] > 0
     weights = read_weights(path)
     assert weights["fc8.weight"].shape[0] == 8
     assert {k.removesuffix("_bn.num_batches_tracked") for k in weights} >= {"conv1", "fc7"}
@@ -48,9 +52,9 @@ def test_dgd_from_a_data_set(bench, tmp_path) -> None:
 
 def test_parameters_take_the_place_of_the_profiles(tmp_path) -> None:
     lines: list[str] = []
-    job = pretrain.make_job("dgd[steps=2,batch=3]", SMALL, None, None, Cache(tmp_path / "cache"))
+    job = pretrain.make_job("dgd[images=9,people=3,shots=1]", SMALL, None, None, Cache(tmp_path / "cache"))
     pretrain.run(job, tmp_path, 0, "smoke", "cpu", lines.append)
-    assert lines[0].startswith("update 1 of 2,")
+    assert lines[0].startswith("update 1 of 3,")
 
 
 def test_another_broken_plugin_is_no_hindrance(tmp_path, monkeypatch) -> None:
@@ -63,31 +67,12 @@ def test_srcnn_from_any_images_serves_in_the_releases_place(bench, tmp_path, pho
     output = bench("pretrain", "srcnn", "--images", photographs, "--output", tmp_path / "w", "--profile", "smoke")
     assert output.code == 0, output.err
     assert "3 images" in output.out
-    assert [p.name for p in sorted((tmp_path / "w").glob("*"))] == [f"x{n}.safetensors" for n in (2, 3, 4)]
+    assert [p.name for p in sorted((tmp_path / "w").glob("*.safetensors"))] == [f"x{n}.safetensors" for n in (2, 3, 4)]
+    records = [json.loads(line) for line in (tmp_path / "w" / "srcnn.jsonl").read_text().splitlines()]
+    assert [(r["network"], r["update"]) for r in records] == [(f"x{n}", update) for n in (2, 3, 4) for update in (1, 5)]
     assert find_weights("x3.mat", tmp_path / "w") == tmp_path / "w" / "x3.safetensors"
     assert SuperResolution().available(tmp_path / "w", "quick") is None
     SRCNN("valid", 1 / 8).load_state_dict(read_weights(tmp_path / "w" / "x2.safetensors"))
-
-
-def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path, monkeypatch) -> None:
-    job = pretrain.make_job("dgd", SMALL, None, None, Cache(tmp_path / "cache"))
-
-    class Killed(BaseException):
-        pass
-
-    def kill(line: str) -> None:
-        if line.startswith("update 1 of"):
-            raise Killed
-
-    def run(folder, report=lambda line: None):
-        return read_weights(pretrain.run(job, folder, 0, "smoke", "cpu", report)[0])
-
-    alone = run(tmp_path / "alone")
-    monkeypatch.setattr("methods.dgd.CHECKPOINT_EVERY", 1)
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", kill)
-    again = run(tmp_path / "killed")
-    assert all(torch.equal(alone[name], again[name]) for name in alone)
 
 
 def test_sub_images_are_those_of_the_image_and_their_input_is_blurred(tmp_path) -> None:
@@ -111,7 +96,12 @@ def test_sub_images_are_those_of_the_image_and_their_input_is_blurred(tmp_path) 
             "no method or front-end to pre-train 'dgdd': did you mean 'dgd'? there is dgd, srcnn",
         ),
         (("dgd[pace=1]", "-d", SMALL), "no parameter of dgd 'pace'"),
-        (("dgd[steps=many]", "-d", SMALL), "the 'steps' parameter of dgd must be"),
+        (("dgd[images=many]", "-d", SMALL), "the 'images' parameter of dgd must be"),
+        (("dgd[people=9]", "-d", SMALL), "batches are of 9 people and there are 8: give people=8"),
+        (("dgd", "-d", SMALL, "--start", "nowhere.pt"), "the weights file nowhere.pt does not exist"),
+        (("srcnn", "--images", ".", "--start", "x2.mat"), "no parameter of srcnn 'start'"),
+        (("dgd", "-d", SMALL, "--time-limit", "soon"), "a time such as 90s, 30m or 1h30m is expected, not 'soon'"),
+        (("dgd", "-d", SMALL, "--time-limit", "0m"), "a time such as"),
         (("dgd",), "either --dataset NAME or --images FOLDER"),
         (("dgd", "-d", SMALL, "--images", "."), "either --dataset NAME or --images FOLDER"),
         (("srcnn", "--images", "nowhere"), "nowhere is not a folder"),
@@ -137,11 +127,3 @@ def test_images_too_small_for_a_sub_image(bench, tmp_path) -> None:
     output = bench("pretrain", "srcnn", "--images", tmp_path, "--output", tmp_path / "w", "--profile", "smoke")
     assert (output.code, output.err.count("\n")) == (3, 1)
     assert "images of at least 42x42 pixels" in output.err
-
-
-def test_one_cycle_rises_and_falls() -> None:
-    rate = one_cycle(10, rise=0.4)
-    assert [rate(t) for t in (0, 1, 3)] == [0.25, 0.5, 1.0]
-    values = [rate(t) for t in range(10)]
-    assert values[4:] == sorted(values[4:], reverse=True)
-    assert 0 < values[-1] < 0.1

@@ -1,12 +1,14 @@
 """The training loop: against updates worked by hand, and killed, resumed, split and spoilt on purpose."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bench.errors import BenchError
+from bench.errors import BenchError, OutOfTime
 from bench.learning.compute import Compute, seeded
 from bench.learning.passes import Plain, captured_or_plain
 from bench.learning.schedules import constant, parameter_groups, poly
@@ -385,3 +387,38 @@ def test_compiled_training_gives_the_same_losses():
     compiled = fit(net(), log_every=1, term_gradients=["net"], compute=Compute(compile=True))
     # Compiled dropout draws other numbers.
     assert compiled["loss"]["total"] == pytest.approx(plain["loss"]["total"], rel=0.5)
+
+
+@pytest.mark.parametrize("killed", [None, 3])
+def test_averaged_weights_are_those_of_a_loop_by_hand(tmp_path, killed):
+    decay, states = 0.7, []
+
+    def averaging(model):
+        return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    model = net()
+    averaged = averaging(model)
+    options = {"log_every": 1, "checkpoint_every": 2, "checkpoint": tmp_path / "training.pt"}
+    if killed is not None:
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, data=killed_at(killed), averaged=averaged, **options)
+        model = net(seed=1)
+        averaged = averaging(model)
+    fit(model, averaged=averaged, **options)
+
+    fit(alone := net(), log_every=1, progress=lambda _: states.append(deepcopy(alone.state_dict())))
+    for name in ("0.weight", "1.running_var", "5.bias"):
+        expected = states[0][name]
+        for state in states[1:]:
+            expected = decay * expected + (1 - decay) * state[name]
+        torch.testing.assert_close(averaged.module.state_dict()[name], expected)
+
+
+def test_out_of_time_it_stops_with_a_checkpoint(tmp_path):
+    path = tmp_path / "training.pt"
+    for update in (1, 2):
+        with pytest.raises(OutOfTime, match=f"update {update} of 3"):
+            fit(net(), steps=3, checkpoint=path, deadline=0.0)
+    fit(last := net(), steps=3, checkpoint=path, deadline=0.0)
+    fit(alone := net(), steps=3)
+    assert equal(last, alone)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,7 +155,20 @@ def add_pretrain(add: Add) -> None:
     )
     command.add_argument("-d", "--dataset", metavar="DATASET", help="train on this data set's training part")
     command.add_argument("--images", type=Path, metavar="DIR", help="train on the images below this folder")
-    command.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the weights files")
+    command.add_argument("--output", type=Path, metavar="DIR", help="folder for the weights files, log and checkpoints")
+    command.add_argument("--start", type=Path, metavar="FILE", help="start from these weights instead of random ones")
+    command.add_argument(
+        "--time-limit",
+        type=duration,
+        metavar="TIME",
+        help="stop after so long, such as 30m or 1h30m, with a checkpoint that the same command goes on from",
+    )
+    command.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE",
+        help="train nothing: print how well these weights match people as they are, on the data set named, else on all",
+    )
     command.add_argument("--seed", type=seed, default=0)
     command.add_argument("--profile", choices=PROFILES, default="paper", help="training schedule")
     add_data(command)
@@ -227,6 +241,16 @@ def seed(text: str) -> int:
 
 def jobs(text: str) -> int:
     return whole(text, 1, MOST_JOBS + 1, f"{MOST_JOBS + 1:,}")
+
+
+def duration(text: str) -> float:
+    """Seconds of ``90s``, ``30m``, ``2h`` or ``1h30m``."""
+    found = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", text, re.ASCII)
+    parts = found.groups() if found else ()
+    seconds = sum(int(part or 0) * size for part, size in zip(parts, (3600, 60, 1), strict=False))
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"a time such as 90s, 30m or 1h30m is expected, not {shorten(text)}")
+    return float(seconds)
 
 
 def shorten(text: str) -> str:

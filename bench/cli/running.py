@@ -1,13 +1,14 @@
 """``run``, ``prepare``, ``check`` and ``pretrain``: what computes."""
 
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.cli.stores import writing_stores
-from bench.errors import BenchError, DataError, UsageError, counted
+from bench.errors import BenchError, DataError, OutOfTime, UsageError, counted
 
 if TYPE_CHECKING:
     from bench.engine.plan import Plan, Settings, Task
@@ -163,20 +164,48 @@ def check_command(options: Namespace) -> int:
 
 
 def pretrain_command(options: Namespace) -> int:
+    started = time.monotonic()
     from bench.engine.cache import Cache, cache_folder
     from bench.learning import pretrain
     from bench.learning.device import resolve_device
     from bench.plugin.locate import describe
 
-    job = pretrain.make_job(options.name, options.dataset, options.images, options.data, Cache(cache_folder()))
-    print(f"{options.name} on {job.source}: {counted(len(job.images), 'image')}")
-    how = (options.seed, options.profile, resolve_device(options.device), pretrain.reporter())
+    if options.check is not None:
+        return check_weights(options)
+    if options.output is None:
+        raise UsageError("say where to put the weights: --output DIR (or --check FILE to look at some)")
+    cache = Cache(cache_folder())
+    job = pretrain.make_job(options.name, options.dataset, options.images, options.data, cache, options.start)
+    print(f"{options.name} on {job.source}: {counted(len(job.images), 'image')}", flush=True)
+    deadline = None if options.time_limit is None else started + options.time_limit
     try:
-        paths = pretrain.run(job, options.output, *how, options.compile, options.deterministic)
+        with pretrain.live_line() as report:
+            how = (options.seed, options.profile, resolve_device(options.device), report)
+            paths = pretrain.run(job, options.output, *how, options.compile, options.deterministic, deadline)
+    except OutOfTime as error:
+        print(f"stopped by --time-limit after {error}; the same command goes on from there")
+        return 0
     except (KeyboardInterrupt, BenchError):
         raise
     except BaseException as error:  # a plug-in's training may raise anything, or try to end the process
         raise BenchError(f"{options.name} failed: {describe(error)}") from error
     for path in paths:
         print(f"wrote {path}")
+    return 0
+
+
+def check_weights(options: Namespace) -> int:
+    """Zero-shot figures of a weights file, a line for each data set and distance."""
+    from bench.engine.cache import Cache, cache_folder
+    from bench.learning import zero_shot
+    from bench.learning.device import resolve_device
+    from bench.plugin.weights_files import describe
+
+    if options.output or options.start or options.images or options.time_limit:
+        raise UsageError("--check trains nothing: leave out --output, --start, --images and --time-limit")
+    device, cache = resolve_device(options.device), Cache(cache_folder())
+    found = zero_shot.measure(options.name, options.check, options.dataset, options.data, options.seed, device, cache)
+    print(describe(options.check))
+    for line in zero_shot.as_lines(found):
+        print(line, flush=True)
     return 0

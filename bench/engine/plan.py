@@ -202,9 +202,12 @@ def load_with_splits(spec: DatasetSpec, settings: Settings) -> tuple[Data, Seque
 
 
 def chosen_splits(settings: Settings, data: Data) -> Sequence[int]:
-    """The splits asked for; by default the paper's ten, or as many as there are official ones."""
-    if settings.splits is not None:
-        return settings.splits
+    """The splits asked for, or `default_splits`."""
+    return default_splits(data) if settings.splits is None else settings.splits
+
+
+def default_splits(data: Data) -> range:
+    """The paper's ten splits, or as many as there are official ones."""
     official = len(data.splits) if data.splits and not data.spec.options.split_file else PAPER_SPLITS
     return range(min(PAPER_SPLITS, official))
 

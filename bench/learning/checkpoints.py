@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from bench.errors import BenchError
 from bench.files import write_atomically
@@ -53,6 +54,7 @@ def save(
     step: int,
     curves: Curves,
     window: Sequence[Mapping[str, float]],
+    averaged: AveragedModel | None = None,
 ) -> None:
     state = {
         "about": about,
@@ -61,6 +63,7 @@ def save(
         "window": window,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
+        "averaged": averaged and averaged.state_dict(),
     }
     try:
         with write_atomically(path) as file:
@@ -70,9 +73,16 @@ def save(
 
 
 def resume(
-    path: Path, about: Mapping[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
+    path: Path,
+    about: Mapping[str, Any],
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    averaged: AveragedModel | None = None,
 ) -> tuple[int, Curves, list[dict[str, float]]]:
-    """Load a checkpoint into model and optimiser; returns the updates done, the curves and the unrecorded losses."""
+    """Load a checkpoint into model, optimiser and averaged weights.
+
+    Returns the updates done, the curves and the unrecorded losses.
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found = state["about"]
@@ -88,4 +98,6 @@ def resume(
         )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
+    if averaged is not None:
+        averaged.load_state_dict(state["averaged"])
     return state["step"], state["curves"], state["window"]

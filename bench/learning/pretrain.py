@@ -1,11 +1,13 @@
 """Weights files that training starts from, made from images of one's own: ``python -m bench pretrain``."""
 
+import math
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +15,9 @@ from bench.engine.cache import Cache
 from bench.engine.data import list_photos, natural_order, originals
 from bench.engine.decode import SUFFIXES
 from bench.errors import DataError, NotApplicable, UsageError
-from bench.plugin.base import Photo, Pretraining, Trained
+from bench.plugin.base import Photo, Trained
 from bench.plugin.grammar import split_text
+from bench.plugin.pretraining import Pretraining
 from bench.plugin.registry import Plugin, registry, unknown
 from bench.plugin.spec import dataset_spec, distribute
 from bench.protocol.images import Packed, digest
@@ -22,7 +25,7 @@ from bench.protocol.images import Packed, digest
 
 @dataclass(frozen=True)
 class Job:
-    """A pre-training.  trained: the method or front-end; source: what the images are, for the files' headers."""
+    """A pre-training.  trained: a method's or front-end's recipe; source: what the images are, for files' headers."""
 
     trained: Trained
     images: Packed
@@ -30,18 +33,17 @@ class Job:
     source: str
 
 
-def make_job(name: str, dataset: str | None, folder: Path | None, root: Path | None, cache: Cache) -> Job:
+def make_job(
+    name: str, dataset: str | None, folder: Path | None, root: Path | None, cache: Cache, start: Path | None = None
+) -> Job:
     """Read the images of a data set's training part, or of a folder of any images.
 
-    name: a method or front-end with its parameters, ``dgd[steps=500]``.
+    name: a method or front-end with its recipe's parameters, ``dgd[images=50000]``.  start: the recipe's parameter of
+    that name, a weights file to go on from.
 
     UsageError for a name that cannot be pre-trained or lacks what it needs; DataError for images that cannot be read.
     """
-    found, parameters = trained_spec(name)
-    kind: type[Trained] = found.load()
-    if kind.pretrain is Trained.pretrain:
-        raise UsageError(f"{found.name} has nothing to pre-train")
-    trained = kind(**parameters)
+    trained = make_recipe(name, start)
     if (dataset is None) == (folder is None):
         raise UsageError("say what to train on: either --dataset NAME or --images FOLDER")
     if dataset is not None:
@@ -59,26 +61,36 @@ def decoded(photos: list[Photo], name: str, cache: Cache) -> Packed:
     return originals(photos, name, cache)[1]
 
 
-def trained_spec(text: str) -> tuple[Plugin, Mapping[str, Any]]:
-    """The method or front-end of that name, and its parameters' values; no other plug-in is loaded."""
+def make_recipe(text: str, start: Path | None = None) -> Trained:
+    """The recipe of the method or front-end of that name, with its parameters' values; no other plug-in is loaded."""
     name, pairs = split_text(text)
+    if start is not None:
+        pairs = {**pairs, "start": str(start)}
     plugins = {p.name: p for p in registry().plugins if p.kind != "dataset"}
     if name not in plugins:
         raise unknown(
             "method or front-end to pre-train", name, [n for n, p in sorted(plugins.items()) if can_pretrain(p)]
         )
-    plugin = plugins[name]
-    (parameters,) = distribute(name, pairs, [(name, plugin.load())])
-    return plugin, parameters
+    kind = recipe_of(plugins[name])
+    if kind is None:
+        raise UsageError(f"{name} has nothing to pre-train")
+    (parameters,) = distribute(name, pairs, [(name, kind)])
+    return kind(**parameters)
+
+
+def recipe_of(plugin: Plugin) -> type[Trained] | None:
+    """The class that pre-trains for a method or front-end; None where there is none."""
+    loaded: type[Trained] = plugin.load()
+    recipe = loaded.recipe()
+    return None if recipe.pretrain is Trained.pretrain else recipe
 
 
 def can_pretrain(plugin: Plugin) -> bool:
     """Whether it says how; one that cannot be loaded does not."""
     try:
-        kind: type[Trained] = plugin.load()
+        return recipe_of(plugin) is not None
     except NotApplicable:
         return False
-    return kind.pretrain is not Trained.pretrain
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -100,12 +112,14 @@ def run(
     report: Callable[[str], None],
     compile: bool = False,
     deterministic: bool = False,
+    deadline: float | None = None,
 ) -> list[Path]:
     """Train, write a safetensors file for each network and return their paths.
 
     A killed training goes on from its checkpoint when it is given the same command; checkpoints lie in `output` until
-    the end.
+    the end.  The log, ``NAME.jsonl``, stays there.  deadline: when `OutOfTime` is raised, as in `Pretraining`.
     """
+    from bench.learning.progress import Log
     from bench.learning.weights import save_weights
 
     about = digest(job.images.flat, job.images.shapes, seed, profile, repr(job.trained))
@@ -114,22 +128,41 @@ def run(
         workspace.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
-    given = Pretraining(job.images, job.identity, seed, profile, device, workspace, report, compile, deterministic)
+    given = Pretraining(
+        job.images,
+        job.identity,
+        seed,
+        profile,
+        device,
+        workspace,
+        report,
+        compile,
+        deterministic,
+        Log(output / f"{job.trained.name}.jsonl"),
+        deadline,
+    )
+    recipe = " ".join(repr(job.trained).split())
     paths = []
     for stem, network in job.trained.pretrain(given).items():
         paths.append(output / f"{stem}.safetensors")
-        save_weights(paths[-1], network, trained_on=job.source, profile=profile, seed=str(seed))
+        save_weights(paths[-1], network, trained_on=job.source, recipe=recipe, profile=profile, seed=str(seed))
     shutil.rmtree(workspace, ignore_errors=True)
     return paths
 
 
-def reporter(every: float = 10.0) -> Callable[[str], None]:
-    """Print a line at most every so many seconds."""
-    last = [0.0]
+@contextmanager
+def live_line() -> Iterator[Callable[[str], None]]:
+    """Show the latest line: on a terminal in place of the one before, elsewhere a line every ten seconds."""
+    terminal, last = sys.stdout.isatty(), -math.inf
 
     def report(line: str) -> None:
-        if time.monotonic() - last[0] >= every:
-            last[0] = time.monotonic()
-            print(line, flush=True)
+        nonlocal last
+        if time.monotonic() - last >= (0.5 if terminal else 10.0):
+            last = time.monotonic()
+            print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n", flush=True)
 
-    return report
+    try:
+        yield report
+    finally:
+        if terminal and last > -math.inf:
+            print(flush=True)

@@ -1,6 +1,5 @@
 """Learning rates: their course over the updates, and the parameters that they are of."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +13,9 @@ def poly(steps: int, power: float = 0.5) -> Schedule:
     return lambda step: float((1 - step / steps) ** power)
 
 
-def one_cycle(steps: int, rise: float = 0.3) -> Schedule:
-    """Up in a straight line for a share `rise` of the updates, then down as half a cosine."""
-    top = max(1.0, rise * steps)
-    return lambda step: (
-        (step + 1) / top if step + 1 <= top else 0.5 + 0.5 * math.cos(math.pi * (step - top) / (steps - top))
-    )
+def plateau(steps: float, rise: float, until: float) -> Schedule:
+    """Up in a straight line for `rise` updates, constant to update number `until`, down in a straight line to zero."""
+    return lambda step: min(1.0, (step + 1) / max(1.0, rise), (steps - step) / max(1.0, steps - until))
 
 
 def constant(step: int) -> float:

@@ -12,17 +12,17 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from bench.errors import BenchError
+from bench.errors import BenchError, OutOfTime
 from bench.learning.checkpoints import Curves, about_training, resume, save
 from bench.learning.compute import PLAIN, Batch, Compute, seeded
-from bench.learning.passes import TOTAL, Loss, captured_or_plain
+from bench.learning.passes import Loss, captured_or_plain
 from bench.learning.schedules import Schedule
 
 PART = ("training", 1)
@@ -30,7 +30,7 @@ PART = ("training", 1)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.  step: updates done, of steps; loss: latest value of every term.
+    """How far a training is.  step: updates done, of steps; loss: mean of every term since the last report.
 
     seconds_left: estimated from this run's updates so far.
     """
@@ -39,16 +39,6 @@ class Progress:
     steps: int
     loss: dict[str, float]
     seconds_left: float
-
-
-def as_line(report: Callable[[str], None]) -> Callable[[Progress], None]:
-    """Report progress as a line of text."""
-
-    def progress(now: Progress) -> None:
-        left = str(timedelta(seconds=round(now.seconds_left)))
-        report(f"update {now.step:,} of {now.steps:,}, loss {now.loss[TOTAL]:.4g}, {left} left")
-
-    return progress
 
 
 def train(
@@ -68,6 +58,8 @@ def train(
     log_every: int = 10,
     term_gradients: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
+    averaged: AveragedModel | None = None,
+    deadline: float | None = None,
 ) -> Curves:
     """Train `model` in place for `steps` updates, on the device where it then stays, and leave it in evaluation mode.
 
@@ -81,6 +73,9 @@ def train(
     deletes it.  identity: what else the result depends on (data, split), so that a checkpoint of another training is
     refused.
     term_gradients: names of groups for which the gradient norm of each single term of the loss is recorded too.
+    averaged: weights to be averaged over the updates; kept in the checkpoint too.
+    deadline: when to stop, in the seconds of `time.monotonic`: after the update that passes it the checkpoint is
+    written and `OutOfTime` raised.
 
     Returns learning curves, lists of one value for update 0, every `log_every` updates and the last update: ``step``;
     ``loss`` by term, mean since the value before; ``lr`` and ``gradient_norm`` (L2, before weight decay) by group;
@@ -98,9 +93,11 @@ def train(
 
     with compute.active():
         compute.place(model)
+        if averaged is not None:
+            compute.place(averaged)
         first = 0
         if checkpoint is not None and checkpoint.exists():
-            first, curves, window = resume(checkpoint, about, model, optimiser)
+            first, curves, window = resume(checkpoint, about, model, optimiser, averaged)
             groups = optimiser.param_groups  # loading a state replaces them
         model.train()
         start = time.perf_counter()
@@ -118,26 +115,32 @@ def train(
             norms = _norms(groups) if recorded else None
             optimiser.step()
             unchecked.append(_mean(terms))
+            if averaged is not None:
+                averaged.update_parameters(model)
 
             # The next batches are sent while a GPU still works.
             if step + 1 < steps:
                 ready = [compute.send(batches((step + 1) * accumulate + k)) for k in range(accumulate)]
-            saved = checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps)
+            late = deadline is not None and step + 1 < steps and time.monotonic() >= deadline
+            saved = checkpoint is not None and (late or (step + 1) % checkpoint_every == 0 or step + 1 == steps)
             # A GPU is only waited for where its losses are needed; a CPU's are there anyway.
             if recorded or saved or not compute.cuda:
                 first_unchecked = step + 1 - len(unchecked)
                 window += [_checked(t, "term", first_unchecked + k, steps) for k, t in enumerate(unchecked)]
                 unchecked = []
             if norms is not None:
-                latest, gradient_norm = window[-1], _checked(norms, "gradient of group", step, steps)
+                gradient_norm = _checked(norms, "gradient of group", step, steps)
                 _record(curves, step, window, groups, gradient_norm, single.norms(accumulate))
                 window = []
                 if progress is not None:
                     done = step + 1 - first
                     left = (time.perf_counter() - start) / done * (steps - step - 1)
-                    progress(Progress(step + 1, steps, latest, left))
+                    means = {term: values[-1] for term, values in curves["loss"].items()}
+                    progress(Progress(step + 1, steps, means, left))
             if checkpoint is not None and saved:
-                save(checkpoint, about, model, optimiser, step + 1, curves, window)
+                save(checkpoint, about, model, optimiser, step + 1, curves, window, averaged)
+            if late:
+                raise OutOfTime(f"update {step + 1:,} of {steps:,}")
     model.eval()
     return curves
 

@@ -4,6 +4,7 @@ Formats by suffix: ``.safetensors``, Matlab's ``.mat`` up to version 7.2, and ``
 ``torch.load(weights_only=True)``.  torch is imported when a file is read, not before.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,6 +116,19 @@ def load_weights(
     module.load_state_dict(kept, strict=False)
 
 
+def in_order(content: bytes) -> bytes:
+    """A safetensors file with the entries of its header's metadata by name: the library's order changes with each run.
+
+    Its layout: eight bytes of the header's length, the header as JSON filled with blanks to a multiple of eight, data.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]
+
+
 def unusable_kind(tensor: "Tensor", wanted: "Tensor") -> str | None:
     """What a tensor is, where it cannot stand for `wanted`: sparse, quantised, complex or whole numbers for floats."""
     import torch
@@ -140,6 +154,6 @@ def save_weights(path: Path, module: "nn.Module", **about: str) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     try:
         with write_atomically(path) as file:
-            file.write(save(tensors, about))
+            file.write(in_order(save(tensors, about)))
     except OSError as error:
         raise BenchError(f"cannot write the weights to {path}: {error.strerror or error}") from error

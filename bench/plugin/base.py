@@ -5,7 +5,7 @@ are stored untouched under their own names (scikit-learn's convention) and carry
 what a value given on the command line is read and checked by.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from bench.errors import UsageError
+from bench.plugin.pretraining import Pretraining, ZeroShot
 from bench.plugin.weights_files import find_weights
 
 if TYPE_CHECKING:
@@ -118,26 +119,6 @@ class Upscaling:
     deterministic: bool = False
 
 
-@dataclass(frozen=True)
-class Pretraining:
-    """What a network is pre-trained on, before any re-id training.
-
-    images: uint8 RGB at native sizes.  identity: (n,) int64 labels from 0 on, None for images of no people.
-    seed, profile, device, compile, deterministic: as in `Train`.  workspace: a folder for checkpoints, which outlives a
-    killed run.  report: called now and then with a line on how far the training is.
-    """
-
-    images: Sequence[np.ndarray]
-    identity: np.ndarray | None
-    seed: int
-    profile: str
-    device: str
-    workspace: Path
-    report: Callable[[str], None]
-    compile: bool = False
-    deterministic: bool = False
-
-
 class Trained(BaseEstimator):
     """What front-ends and methods say of their training.  One that trains nothing leaves all of it as it is.
 
@@ -173,9 +154,21 @@ class Trained(BaseEstimator):
         """The paths below `weights` of all of `files`; their contents become part of a cell's name."""
         return [path for name in self.files(profile) if weights and (path := find_weights(name, weights))]
 
+    @classmethod
+    def recipe(cls) -> "type[Trained]":
+        """The class that is asked to `pretrain`, whose parameters are those of ``bench pretrain``: by default this one.
+
+        A class of its own keeps the parameters of pre-training from those of a method, which name its cells.
+        """
+        return cls
+
     def pretrain(self, given: Pretraining) -> "Mapping[str, nn.Module]":
-        """Train the networks that it starts from, from random weights; file name without suffix -> network."""
+        """Train the networks that it starts from; file name without suffix -> network."""
         raise UsageError(f"{self.name} has nothing to pre-train")
+
+    def zero_shot(self, weights: Path, device: str) -> ZeroShot:
+        """How images are matched by a weights file alone, for ``bench pretrain --check``; asked of the `recipe`."""
+        raise UsageError(f"{self.name} has no features that people could be matched by without training")
 
 
 class FrontEnd(Trained):
