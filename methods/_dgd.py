@@ -34,7 +34,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 # Of every method that trains this network.
-DGD_FILE = "dgd_market1501.safetensors"
+DGD_FILE = "dgd_market1501_v2.safetensors"
 SMOKE_WIDTH = 1 / 8
 CHECKPOINT_EVERY = 25  # updates
 SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}

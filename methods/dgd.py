@@ -8,13 +8,13 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.nn.functional import cross_entropy
 
-from bench.errors import DataError, UsageError
+from bench.errors import UsageError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Compute, seeded
 from bench.learning.schedules import one_cycle, parameter_groups, poly
 from bench.learning.training import as_line, train
 from bench.plugin.base import Pretraining, Train
-from bench.plugin.weights_files import describe, sha256
+from bench.plugin.weights_files import describe, initial_weights, sha256
 from bench.protocol.resize import resize_all
 from methods._dgd import (
     CHECKPOINT_EVERY,
@@ -118,9 +118,7 @@ class DGD(FineTuned):
         self.pretrained_ = None
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
         if self.files(train.profile):
-            if reason := self.available(train.weights, train.profile):
-                raise DataError(reason)
-            (path,) = self.initial_weights(train.weights, train.profile)
+            (path,) = initial_weights(self, train.weights, train.profile)
             load_dgd(network, path)
             self.initialisation_ = f"{describe(path)}, fc8 new"
             self.pretrained_ = Pretrained(sha256(path), self.compute_.precision, path, self.compute_)

@@ -8,13 +8,13 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import seeded
 from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train
-from bench.plugin.weights_files import describe
+from bench.plugin.weights_files import describe, initial_weights
 from methods._dgd import (
     CHECKPOINT_EVERY,
     DGD_FILE,
@@ -168,9 +168,7 @@ class SING(FineTuned):
                 network.sr.pass_through()
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
         if self.files(train.profile):
-            if reason := self.available(train.weights, train.profile):
-                raise DataError(reason)
-            dgd, *srcnn = self.initial_weights(train.weights, train.profile)
+            dgd, *srcnn = initial_weights(self, train.weights, train.profile)
             sr = srcnn[train.ratio.denominator - 2]
             load_dgd(network.reid, dgd)
             load_srcnn(network.sr, sr)
