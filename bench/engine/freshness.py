@@ -30,7 +30,7 @@ def other_weights(result: Result) -> list[str]:
     """
     if result.record is None or not result.cell.weights:
         return []
-    texts = [text for one in (result.record.initialisation or {}).values() for text in one.values()]
+    texts = [text for one in result.record.initialisation.values() for text in one.values()]
     before = {PurePath(name).stem: name for text in texts for name in named_in(text)}
     now = {PurePath(name).stem: name for name in weights_now(result.cell.method)}
     new = sorted(now.keys() - before.keys())

@@ -70,8 +70,12 @@ def found_weights(plugin: "Trained", weights: Path | None, profile: str) -> dict
     weights: the folder that the user named, which comes first; None where there is none.
     """
     folders = [*([weights] if weights else []), *own_folders(plugin)]
-    paths = {name: (find_weights(name, folder) for folder in folders) for name in plugin.files(profile)}
-    return {name: next((path for path in found if path), None) for name, found in paths.items()}
+
+    def first(name: str) -> Path | None:
+        found = (find_weights(name, folder) for folder in folders)
+        return next((path for path in found if path), None)
+
+    return {name: first(name) for name in plugin.files(profile)}
 
 
 def missing_weights(plugin: "Trained", weights: Path | None, profile: str) -> str | None:
