@@ -99,7 +99,7 @@ class SING(FineTuned):
     version = 1
     uses = ("dgd", "srcnn", "training")
     scales = "own"
-    note = "started from ImageNet SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
+    note = "started from pre-trained SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
 
     alpha: Annotated[float, Ge(0)] = 1.0
     sr_range: Literal["1", "255"] = "1"

@@ -12,8 +12,8 @@ from bench.learning import pretrain
 from bench.learning.schedules import one_cycle
 from bench.learning.weights import read_weights
 from bench.plugin.base import Pretraining
-from bench.plugin.weights_files import describe, find_weights
-from methods._dgd import DGDNetwork
+from bench.plugin.weights_files import describe, find_weights, missing_weights
+from methods._dgd import DGD_FILE, DGDNetwork
 from methods._srcnn import SRCNN
 from methods.srcnn import SuperResolution
 
@@ -37,7 +37,7 @@ def test_dgd_from_a_data_set(bench, tmp_path) -> None:
     output = bench("pretrain", "dgd", "-d", SMALL, "--output", tmp_path, "--profile", "smoke")
     assert output.code == 0, output.err
     (path,) = tmp_path.glob("*")
-    assert path.name == "dgd_market1501.safetensors", "checkpoints go once the file is written"
+    assert path.name == DGD_FILE, "checkpoints go once the file is written"
     weights = read_weights(path)
     assert weights["fc8.weight"].shape[0] == 8
     assert {k.removesuffix("_bn.num_batches_tracked") for k in weights} >= {"conv1", "fc7"}
@@ -65,7 +65,7 @@ def test_srcnn_from_any_images_serves_in_the_releases_place(bench, tmp_path, pho
     assert "3 images" in output.out
     assert [p.name for p in sorted((tmp_path / "w").glob("*"))] == [f"x{n}.safetensors" for n in (2, 3, 4)]
     assert find_weights("x3.mat", tmp_path / "w") == tmp_path / "w" / "x3.safetensors"
-    assert SuperResolution().available(tmp_path / "w", "quick") is None
+    assert missing_weights(SuperResolution(), tmp_path / "w", "quick") is None
     SRCNN("valid", 1 / 8).load_state_dict(read_weights(tmp_path / "w" / "x2.safetensors"))
 
 
