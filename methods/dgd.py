@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from bench.errors import DataError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Batch, Compute, seeded
 from bench.learning.pixels import cut, draw_looks, recolour, resident
 from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train, Trained
-from bench.plugin.weights_files import describe, sha256
+from bench.plugin.weights_files import describe, initial_weights, sha256
 from methods._dgd import DGD_FILE, INPUT, PART, SMOKE_WIDTH, DGDNetwork, load_dgd, normalise
 from methods._finetuning import (
     CENTRE,
@@ -108,9 +107,7 @@ class DGD(FineTuned):
         self.pretrained_ = None
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
         if self.files(train.profile):
-            if reason := self.available(train.weights, train.profile):
-                raise DataError(reason)
-            (path,) = self.initial_weights(train.weights, train.profile)
+            (path,) = initial_weights(self, train.weights, train.profile)
             load_dgd(network, path)
             self.initialisation_ = f"{describe(path)}, fc8 new"
             self.pretrained_ = Pretrained(sha256(path), self.compute_.precision, path, self.compute_)

@@ -8,14 +8,14 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Batch, seeded
 from bench.learning.pixels import cut, draw_looks, recolour, resident
 from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train
-from bench.plugin.weights_files import describe
+from bench.plugin.weights_files import describe, initial_weights
 from methods._dgd import DGD_FILE, INPUT, RESIZED, SMOKE_WIDTH, DGDNetwork, load_dgd, normalise
 from methods._finetuning import (
     CENTRE,
@@ -96,7 +96,7 @@ class SING(FineTuned):
     version = 2
     uses = ("dgd", "grouped_norm", "pixels", "srcnn", "training")
     scales = "own"
-    note = "started from ImageNet SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
+    note = "started from pre-trained SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
 
     alpha: Annotated[float, Ge(0)] = 1.0
     sr_range: Literal["1", "255"] = "1"
@@ -165,9 +165,7 @@ class SING(FineTuned):
                 network.sr.pass_through()
         self.initialisation_ = f"from scratch, width {width:g}, seed {train.seed}"
         if self.files(train.profile):
-            if reason := self.available(train.weights, train.profile):
-                raise DataError(reason)
-            dgd, *srcnn = self.initial_weights(train.weights, train.profile)
+            dgd, *srcnn = initial_weights(self, train.weights, train.profile)
             sr = srcnn[train.ratio.denominator - 2]
             load_dgd(network.reid, dgd)
             load_srcnn(network.sr, sr)

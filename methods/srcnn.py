@@ -11,18 +11,20 @@ from annotated_types import Ge, Gt
 from bench.errors import DataError
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Compute, seeded
+from bench.learning.precision import auto_precision
 from bench.learning.progress import follow
-from bench.learning.schedules import constant
+from bench.learning.schedules import constant, one_cycle
 from bench.learning.training import train
 from bench.plugin.base import FrontEnd, Size, Upscaling
 from bench.plugin.pretraining import Pretraining
-from bench.plugin.weights_files import describe, find_weights
+from bench.plugin.weights_files import describe, initial_weights
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.resize import resize_all, shrink
 from methods._srcnn import BORDER, SRCNN, SRCNN_FILES, load_srcnn, rgb_to_ycbcr, squared_error
 
 STEPS = {"smoke": 5, "quick": 100, "paper": 200}
 PRETRAINING = {"smoke": 5, "quick": 5000, "paper": 200_000}  # updates for each ratio
+DETAIL_BATCHES = 8  # that principal components are measured on
 SMOKE_WIDTH = 1 / 8
 
 
@@ -30,9 +32,10 @@ SMOKE_WIDTH = 1 / 8
 class SuperResolution(FrontEnd):
     """SRCNN (Dong et al., ECCV 2014; TPAMI 2016), 9-5-5, after bicubic up-scaling, fine-tuned for each ratio.
 
-    Starts from the release's ImageNet weights of the ratio, x2.mat, x3.mat or x4.mat, and is fine-tuned on the training
-    people's gallery images: input, the image shrunk by the ratio and up-scaled to the method's size; target, the image
-    itself at that size.  Solver of the release's training package: SGD, loss sum of squares / (2 x batch), `lr` for the
+    Starts from the release's ImageNet weights of the ratio, x2.mat, x3.mat or x4.mat, where they are found, otherwise
+    from those that travel with this file (methods/weights/README.md), and is fine-tuned on the training people's
+    gallery images: input, the image shrunk by the ratio and up-scaled to the method's size; target, the image itself at
+    that size.  Solver of the release's training package: SGD, loss sum of squares / (2 x batch), `lr` for the
     weights of conv1 and conv2, a tenth of it for conv3 and all biases; random sub-images, mirrored half the time,
     through valid convolutions.  Borders are replicated when images are up-scaled, as in the release's test code.
 
@@ -66,11 +69,8 @@ class SuperResolution(FrontEnd):
         with seeded(train.seed):
             model = SRCNN("valid", width).pass_through()
         self.initialisation_ = f"from scratch, {width:g} of the filters, seed {train.seed}"
-        name = f"x{train.ratio.denominator}.mat"
-        if name in self.files(train.profile):
-            path = find_weights(name, train.weights) if train.weights else None
-            if path is None:
-                raise DataError(str(self.available(train.weights, train.profile)))
+        if self.files(train.profile):
+            path = initial_weights(self, train.weights, train.profile)[ANCHORS.index(train.ratio)]
             load_srcnn(model, path)
             self.initialisation_ = describe(path)
         steps = self._steps(STEPS, train.profile)
@@ -101,30 +101,56 @@ class SuperResolution(FrontEnd):
             x, y = (torch.stack(part) for part in zip(*pairs, strict=True))
             return {"input": x, "target": y}
 
-        return self._optimise(model, batches, given, steps)
+        return train(
+            model,
+            batches,
+            half_squares,
+            torch.optim.SGD(model.parameter_groups(self.lr), momentum=self.momentum),
+            constant,
+            steps,
+            compute=Compute.of(given),
+            seed=given.seed,
+            checkpoint=given.workspace and given.workspace / "srcnn.pt",
+        )
 
     def pretrain(self, given: Pretraining) -> dict[str, SRCNN]:
-        """A network for each ratio from any images, as the training package does; file name without suffix -> network.
+        """A network for each ratio from any images, from random weights; file name without suffix -> network.
 
-        Sub-images at random places of random images: target, the sub-image; input, it shrunk and up-scaled with a
-        margin around it, so that its borders are like the rest.
+        Sub-images at random places of random images, shown at half their size to their own, turned and mirrored:
+        target, the sub-image; input, it shrunk and up-scaled with a margin around it, so that its borders are like the
+        rest.  Adam, at ten times `lr` for all layers, which rises over the first updates and falls as half a cosine.
+        The training package's way, SGD at `lr`, takes millions of updates.
         """
         networks = {}
+        steps = self._steps(PRETRAINING, given.profile)
         for ratio, name in zip(ANCHORS, SRCNN_FILES, strict=True):
-            width = SMOKE_WIDTH if given.profile == "smoke" else 1.0
+            stem = Path(name).stem
+            batches = self._sub_images(given, ratio)
             with seeded(given.seed, ratio.denominator):
-                model = SRCNN("valid", width).pass_through()
-            workspace = given.workspace / name
+                model = SRCNN("valid", SMOKE_WIDTH if given.profile == "smoke" else 1.0)
+                model.see_detail(torch.cat([batches(i)["input"] for i in range(DETAIL_BATCHES)]))
 
-            def report(line: str, name: str = name) -> None:
-                given.report(f"{Path(name).stem}: {line}")
+            def report(line: str, stem: str = stem) -> None:
+                given.report(f"{stem}: {line}")
 
-            def log(record: Mapping[str, Any], name: str = name) -> None:
-                given.log({"network": Path(name).stem, **record})
+            def log(record: Mapping[str, Any], stem: str = stem) -> None:
+                given.log({"network": stem, **record})
 
-            one = replace(given, workspace=workspace, report=report, log=log)
-            self._optimise(model, self._sub_images(given, ratio), one, self._steps(PRETRAINING, given.profile))
-            networks[Path(name).stem] = model
+            group = {"name": "sr", "params": list(model.parameters())}
+            train(
+                model,
+                batches,
+                half_squares,
+                torch.optim.Adam([group], lr=10 * self.lr),
+                one_cycle(steps, rise=0.02),
+                steps,
+                compute=Compute.of(given, auto_precision(given.device), channels_last=True),
+                seed=given.seed,
+                checkpoint=given.workspace / name / "srcnn.pt",
+                progress=follow(replace(given, report=report, log=log), self.batch),
+                deadline=given.deadline,
+            )
+            networks[stem] = model
         return networks
 
     def _sub_images(self, given: Pretraining, ratio: Fraction) -> Callable[[int], dict[str, torch.Tensor]]:
@@ -140,35 +166,16 @@ class SuperResolution(FrontEnd):
             patches = []
             for k in rng.choice(large, size=self.batch):
                 image = given.images[k]
-                top, left = (int(rng.integers(n - side + 1)) for n in image.shape[:2])
-                patch = image[top : top + side, left : left + side]
-                patches.append(patch[:, ::-1] if rng.integers(2) else patch)
-            blurred = resize_all([shrink(patch, ratio) for patch in patches], (side, side))
-            target = luma(np.stack(patches))[inner][:, :, BORDER:-BORDER, BORDER:-BORDER]
+                shown = min(round(side * rng.uniform(1, 2)), *image.shape[:2])
+                top, left = (int(rng.integers(n - shown + 1)) for n in image.shape[:2])
+                patch = np.rot90(image[top : top + shown, left : left + shown], rng.integers(4))
+                patches.append(np.ascontiguousarray(patch[:, ::-1] if rng.integers(2) else patch))
+            sharp = resize_all(patches, (side, side))
+            blurred = resize_all([shrink(patch, ratio) for patch in sharp], (side, side))
+            target = luma(sharp)[inner][:, :, BORDER:-BORDER, BORDER:-BORDER]
             return {"input": luma(blurred)[inner], "target": target}
 
         return batches
-
-    def _optimise(
-        self,
-        model: SRCNN,
-        batches: Callable[[int], dict[str, torch.Tensor]],
-        given: Upscaling | Pretraining,
-        steps: int,
-    ) -> Curves:
-        return train(
-            model,
-            batches,
-            half_squares,
-            torch.optim.SGD(model.parameter_groups(self.lr), momentum=self.momentum),
-            constant,
-            steps,
-            compute=Compute.of(given),
-            seed=given.seed,
-            checkpoint=given.workspace and given.workspace / "srcnn.pt",
-            progress=follow(given, self.batch) if isinstance(given, Pretraining) else None,
-            deadline=given.deadline if isinstance(given, Pretraining) else None,
-        )
 
 
 def half_squares(network: SRCNN, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

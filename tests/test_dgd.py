@@ -6,7 +6,8 @@ from torch import nn
 
 from bench.errors import BenchError, DataError
 from bench.learning.weights import read_weights, save_weights
-from methods._dgd import MEAN, STD, DGDNetwork, Inception, load_dgd, normalise
+from bench.plugin.registry import ROOT
+from methods._dgd import DGD_FILE, MEAN, STD, DGDNetwork, Inception, load_dgd, normalise
 from methods._srcnn import SRCNN
 
 
@@ -241,11 +242,8 @@ def test_features_only_network_has_no_classifier(small):
         DGDNetwork(width=1 / 16)(torch.zeros(2, 3, 144, 56))
 
 
-@pytest.mark.data
-def test_the_market1501_weights_are_complete(data_root):
-    path = data_root.parent / "weights" / "dgd_market1501.safetensors"
-    if not path.is_file():
-        pytest.skip(f"no pre-trained weights {path}")
+def test_the_market1501_weights_are_complete():
+    path = ROOT / "methods" / "weights" / DGD_FILE
     model = DGDNetwork()
     load_dgd(model, path)
     names = set(read_weights(path))

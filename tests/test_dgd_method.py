@@ -13,7 +13,7 @@ from bench.engine.view import build_view
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
-from methods._dgd import DGDNetwork, normalise
+from methods._dgd import DGD_FILE, DGDNetwork, normalise
 from methods._finetuning import centre, extract
 from methods.dgd import DGD
 
@@ -92,13 +92,10 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
     assert resumed.curves_ == alone.curves_
 
 
-def test_without_weights_it_says_so(bench, tmp_path) -> None:
+def test_it_runs_without_further_set_up(bench, tmp_path) -> None:
     arguments = ("-d", SMALL, "--splits", "0", "--results", tmp_path, "--dry-run")
-    output = bench("run", "-m", "bicubic+dgd", *arguments, "--profile", "quick")
-    assert output.code == 2
-    assert output.err.count("\n") == 1
-    assert "dgd starts from dgd_market1501_v2.safetensors, looked for in --weights or BENCH_WEIGHTS" in output.err
-    assert bench("run", "-m", "bicubic+dgd[scratch]", *arguments, "--profile", "quick").code == 0
+    for method in ("bicubic+dgd", "bicubic+dgd[scratch]"):
+        assert bench("run", "-m", method, *arguments, "--profile", "quick").code == 0
     assert bench("run", "-m", "bicubic+dgd", *arguments).code == 0, "drawn people take the smoke schedule"
 
 
@@ -115,13 +112,9 @@ def test_anchors_differ_in_their_seed_and_are_fused(bench, tmp_path) -> None:
     assert not list(tmp_path.glob("distances/checkpoints/*"))
 
 
-@pytest.mark.data
-def test_pretrained_network_without_fine_tuning(data_root, given) -> None:
-    weights = data_root.parent / "weights"
-    if not (weights / "dgd_market1501_v2.safetensors").is_file():
-        pytest.skip(f"no pre-trained weights in {weights}")
-    method = DGD(steps=0).fit(replace(given, profile="quick", weights=weights))
-    assert method.initialisation_.startswith("dgd_market1501_v2.safetensors sha256 ")
+def test_pretrained_network_without_fine_tuning(given) -> None:
+    method = DGD(steps=0).fit(replace(given, profile="quick"))
+    assert method.initialisation_.startswith(f"{DGD_FILE} sha256 ")
     assert method.curves_ is None
     distance = method.distances(given.probe, given.gallery)
     assert np.argsort(distance, axis=1)[:, 0].tolist() != [0] * 8

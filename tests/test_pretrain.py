@@ -11,8 +11,8 @@ from bench.engine.cache import Cache
 from bench.learning import pretrain
 from bench.learning.weights import read_weights
 from bench.plugin.pretraining import Pretraining
-from bench.plugin.weights_files import describe, find_weights
-from methods._dgd import DGDNetwork
+from bench.plugin.weights_files import describe, find_weights, missing_weights
+from methods._dgd import DGD_FILE, DGDNetwork
 from methods._srcnn import SRCNN
 from methods.srcnn import SuperResolution
 
@@ -35,7 +35,7 @@ def photographs(tmp_path):
 def test_dgd_from_a_data_set(bench, tmp_path) -> None:
     output = bench("pretrain", "dgd", "-d", SMALL, "--output", tmp_path, "--profile", "smoke")
     assert output.code == 0, output.err
-    path, log = tmp_path / "dgd_market1501.safetensors", tmp_path / "dgd.jsonl"
+    path, log = tmp_path / DGD_FILE, tmp_path / "dgd.jsonl"
     assert set(tmp_path.iterdir()) == {path, log}, "checkpoints go once the file is written"
     first, last = map(json.loads, log.read_text().splitlines())
     assert (first["update"], last["update"], last["images"]) == (1, 6, 48)
@@ -71,7 +71,7 @@ def test_srcnn_from_any_images_serves_in_the_releases_place(bench, tmp_path, pho
     records = [json.loads(line) for line in (tmp_path / "w" / "srcnn.jsonl").read_text().splitlines()]
     assert [(r["network"], r["update"]) for r in records] == [(f"x{n}", update) for n in (2, 3, 4) for update in (1, 5)]
     assert find_weights("x3.mat", tmp_path / "w") == tmp_path / "w" / "x3.safetensors"
-    assert SuperResolution().available(tmp_path / "w", "quick") is None
+    assert missing_weights(SuperResolution(), tmp_path / "w", "quick") is None
     SRCNN("valid", 1 / 8).load_state_dict(read_weights(tmp_path / "w" / "x2.safetensors"))
 
 

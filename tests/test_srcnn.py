@@ -8,6 +8,7 @@ from scipy.io import savemat
 from torch.nn.functional import interpolate
 
 from bench.errors import DataError
+from bench.plugin.registry import ROOT
 from methods._srcnn import (
     SRCNN,
     load_srcnn,
@@ -184,16 +185,12 @@ def rounded(luma):
     return (luma.clamp(0, 1) * 255).round() / 255
 
 
-@pytest.mark.data
-@pytest.mark.parametrize(("scale", "bicubic", "published"), [(2, 33.66, 36.66), (3, 30.39, 32.75), (4, 28.42, 30.48)])
-def test_set5(data_root, scale, bicubic, published):
-    folder = data_root.parent / "weights" / "srcnn"
-    if not (folder / "Set5").is_dir():
-        pytest.skip(f"no SRCNN weights with Set5 in {folder}")
+def of_set5(folder, scale, weights):
+    """Mean PSNR of Set5, bicubic and super-resolved by a weights file, as the release measures it."""
     model = SRCNN()
-    load_srcnn(model, folder / f"x{scale}.mat")
+    load_srcnn(model, weights)
     scores = []
-    for path in sorted((folder / "Set5").glob("*.bmp")):
+    for path in sorted(folder.glob("*.bmp")):
         with Image.open(path) as image:
             pixels = torch.from_numpy(np.asarray(image.convert("RGB")).copy())
         truth = rounded(rgb_to_ycbcr(pixels.permute(2, 0, 1)[None].double() / 255)[:, :1])
@@ -205,4 +202,38 @@ def test_set5(data_root, scale, bicubic, published):
             output = model(large.float()).double()
         scores.append([psnr(rounded(luma), truth, scale) for luma in (large, output)])
     assert len(scores) == 5
-    np.testing.assert_allclose(np.mean(scores, axis=0), [bicubic, published], atol=0.02)
+    return np.mean(scores, axis=0)
+
+
+@pytest.fixture
+def release(data_root):
+    folder = data_root.parent / "weights" / "srcnn"
+    if not (folder / "Set5").is_dir():
+        pytest.skip(f"no SRCNN weights with Set5 in {folder}")
+    return folder
+
+
+SET5 = [(2, 33.66, 36.66, 0.0), (3, 30.39, 32.75, 0.0), (4, 28.42, 30.48, 0.0)]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("scale", "bicubic", "published", "ours"), SET5)
+def test_set5(release, scale, bicubic, published, ours):
+    found = of_set5(release / "Set5", scale, release / f"x{scale}.mat")
+    np.testing.assert_allclose(found, [bicubic, published], atol=0.02)
+    own = of_set5(release / "Set5", scale, ROOT / "methods" / "weights" / "srcnn" / f"x{scale}.safetensors")
+    np.testing.assert_allclose(own, [bicubic, ours], atol=0.02)
+
+
+def test_training_from_scratch_starts_at_the_image_and_sees_its_edges():
+    """On an image of two greys conv1's filters return values as large as the image's; the whole still passes it."""
+    torch.manual_seed(0)
+    luma = (torch.rand(4, 1, 32, 32) > 0.5).float()
+    plain, seeing = SRCNN(), SRCNN().see_detail(luma)
+    with torch.no_grad():
+        deviation = [float(m.conv1(luma)[:, 1:, 4:-4, 4:-4].std()) for m in (plain, seeing)]
+        assert (seeing(luma) - luma).abs().mean() < 0.05
+    assert deviation[0] < 0.02
+    assert deviation[1] == pytest.approx(0.3, rel=0.1)
+    flat = SRCNN().see_detail(torch.full((1, 1, 20, 20), 0.5))
+    assert all(parameter.isfinite().all() for parameter in flat.parameters())

@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.plugin.base import Upscaling
 from bench.plugin.spec import dataset_spec
+from bench.plugin.weights_files import describe
 from bench.protocol.resize import resize_all, shrink
 from bench.protocol.splits import folds, make_split
+from methods._srcnn import SRCNN
 from methods.srcnn import SuperResolution, luma
+from tests.test_srcnn import release_layout
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -77,27 +81,19 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     assert first.curves_ == again.curves_
 
 
-def test_without_weights_it_says_so(bench, tmp_path) -> None:
-    arguments = (
-        "-d",
-        "synthetic[identities=24]",
-        "--splits",
-        "0",
-        "--results",
-        tmp_path,
-        "--dry-run",
-        "--profile",
-        "quick",
-    )
-    output = bench("run", "-m", "srcnn+xqda", *arguments)
-    assert output.code == 2
-    assert output.err.count("\n") == 1
-    assert "srcnn starts from x2.mat, x3.mat, x4.mat, looked for in --weights or BENCH_WEIGHTS" in output.err
-    assert "srcnn[scratch]" in output.err
-    assert bench("run", "-m", "srcnn+xqda[scratch]", *arguments).code == 0
-    output = bench("run", "-m", "*+xqda", *arguments)
-    assert output.code == 0
-    assert output.out.startswith("skipped: srcnn+xqda on synthetic[identities=24]: srcnn starts from")
+def test_the_release_is_preferred_where_it_is_found(tmp_path) -> None:
+    start = SuperResolution(steps=0).fit(replace(case(), profile="quick"))
+    assert start.initialisation_.startswith("x3.safetensors sha256 ")
+    for n in (2, 3, 4):
+        savemat(tmp_path / f"x{n}.mat", release_layout(SRCNN().state_dict()))
+    start = SuperResolution(steps=0).fit(replace(case(), profile="quick", weights=tmp_path))
+    assert start.initialisation_ == describe(tmp_path / "x3.mat")
+
+
+def test_it_runs_without_further_set_up(bench, tmp_path) -> None:
+    arguments = ("-d", "synthetic[identities=24]", "--splits", "0", "--results", tmp_path, "--profile", "quick")
+    for method in ("srcnn+xqda", "srcnn+xqda[scratch]"):
+        assert bench("run", "-m", method, *arguments, "--dry-run").code == 0
 
 
 @pytest.mark.usefixtures("contract_holds")

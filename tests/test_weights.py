@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,29 @@ import torch
 from safetensors.torch import save_file
 from scipy.io import savemat
 
+from bench.engine.freshness import stale
+from bench.engine.store import Store
 from bench.errors import BenchError, DataError
 from bench.learning.weights import READERS, load_weights, read_weights, save_weights
-from bench.plugin.registry import ROOT
-from bench.plugin.weights_files import SUFFIXES, find_weights, sha256, weights_folder
+from bench.plugin.registry import ROOT, registry
+from bench.plugin.weights_files import (
+    SUFFIXES,
+    describe,
+    find_weights,
+    initial_weights,
+    missing_weights,
+    named_in,
+    sha256,
+    weights_folder,
+)
+from bench.report.published import find_table
+from bench.report.tables import make_table
+from methods.dgd import DGD
+from methods.sing import SING
+from methods.srcnn import SuperResolution
+from tests.cells import fill
+
+TRAVELLING = ROOT / "methods" / "weights"
 
 
 def module():
@@ -226,3 +246,130 @@ def test_finding_files_needs_no_torch():
     code = "import sys, bench.plugin.weights_files; print('torch' in sys.modules, 'bench.learning' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+STRANGER = """
+from bench import Method
+from ._names import SECOND
+
+FIRST = "first.safetensors"
+
+class Stranger(Method):
+    name = "stranger"
+    scales = "own"
+
+    def files(self, profile):
+        return () if profile == "smoke" else (FIRST, SECOND, "third.pth")
+
+class Heir(Stranger):
+    name = "heir"
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A stranger's folder of plug-ins, with weights beside them."""
+    folder = tmp_path / "theirs"
+    (folder / "weights" / "deep").mkdir(parents=True)
+    (folder / "stranger.py").write_text(STRANGER)
+    (folder / "_names.py").write_text('SECOND = "second.mat"\n')
+    for name in ("first.safetensors", "deep/second.mat", "third.pth"):
+        (folder / "weights" / name).write_text(name)
+    monkeypatch.setenv("BENCH_PLUGINS", str(folder))
+    return folder
+
+
+def test_a_plugin_brings_its_weights_in_a_folder_beside_it(stranger, tmp_path) -> None:
+    own, given = stranger / "weights", tmp_path / "given"
+    given.mkdir()
+    (given / "third.pth").write_text("the user's")
+    for name in ("stranger", "heir"):
+        plugin = registry().get("method", name).load()()
+        assert initial_weights(plugin, None, "smoke") == []
+        brought = [own / "first.safetensors", own / "deep" / "second.mat", own / "third.pth"]
+        assert initial_weights(plugin, None, "quick") == brought
+        assert initial_weights(plugin, given, "quick") == [*brought[:2], given / "third.pth"], "the user's come first"
+        assert missing_weights(plugin, given, "quick") is None
+    (own / "deep" / "second.mat").unlink()
+    reason = missing_weights(plugin, given, "quick")
+    assert reason == f"heir starts from second.mat, not below {given} or {own}"
+    with pytest.raises(DataError, match=r"heir starts from second\.mat, not below"):
+        initial_weights(plugin, None, "quick")
+
+
+def test_which_files_a_plugin_names_is_read_from_its_text(stranger) -> None:
+    plugins = {p.name: p.weights for p in registry().plugins}
+    assert plugins["stranger"] == plugins["heir"] == ("third.pth", "first.safetensors", "second.mat")
+    assert plugins["dgd"] == DGD().files("quick")
+    assert set(plugins["sing"]) == set(SING().files("quick"))
+    assert plugins["srcnn"] == SuperResolution().files("quick")
+    assert plugins["xqda"] == ()
+
+
+def started(*names: str) -> dict[str, dict[str, str]]:
+    """What records say of cells that started from these files."""
+    return {
+        "1/2": {"dgd": "; ".join(f"{name} sha256 {hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in names)}
+    }
+
+
+def test_a_description_is_found_again_in_what_a_record_says(tmp_path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_weights(path, module(), trained_on="a set, its training part (12 images)")
+    text = describe(path)
+    plain = "x3.mat sha256 fa2ee366d328"
+    assert named_in(f"{plain}; {text}, fc8 new") == {"x3.mat": plain, "net.safetensors": text}
+    assert named_in("from scratch, width 1, seed 3") == {}
+
+
+def test_a_cell_that_started_from_another_file_than_its_method_names_is_stale(tmp_path) -> None:
+    for method, name in (("bicubic+dgd", "older.pth"), ("bilinear+dgd", DGD().files("quick")[0])):
+        fill(tmp_path, method, "caviar", [0.5], weights=("a" * 64,), initialisation=started(name))
+    fill(tmp_path, "bicubic+dgd[scratch]", "caviar", [0.5])
+    reasons = {r.cell.method: stale(r) for r in Store(tmp_path).read_all()[0]}
+    assert reasons.pop("bicubic+dgd") == [f"started from older.pth, now {DGD().files('quick')[0]}"]
+    assert not any(reasons.values())
+
+
+def table_2(store: Store):
+    return make_table(find_table("2"), store.read_all()[0], ("caviar",))
+
+
+def test_a_table_shows_the_cells_of_the_file_that_is_named_now(tmp_path) -> None:
+    older = started("older.pth")
+    fill(tmp_path, "bicubic+dgd", "caviar", [0.9] * 3, "quick", weights=("a" * 64,), initialisation=older)
+    now = started(DGD().files("quick")[0])
+    made = table_2(fill(tmp_path, "bicubic+dgd", "caviar", [0.2], "quick", weights=("b" * 64,), initialisation=now))
+    assert made.entries["caviar", "bicubic+dgd", 1].values == (20,)
+    assert any("started from older.pth" in note and "90.0 at rank 1" in note for note in made.notes)
+
+
+def test_a_table_says_which_rows_start_from_which_of_several_files(tmp_path) -> None:
+    same = {"weights": ("a" * 64,), "initialisation": started("x2.mat", DGD().files("quick")[0])}
+    other = {"weights": ("b" * 64,), "initialisation": started("x2.safetensors")}
+    made = table_2(fill(tmp_path, "sing", "caviar", [0.5], **same))
+    assert not any("different weights" in note for note in made.notes)
+    made = table_2(fill(tmp_path, "srcnn+xqda", "caviar", [0.5], **other))
+    (note,) = [note for note in made.notes if "different weights" in note]
+    for row, files in (("sing", same), ("srcnn+xqda", other)):
+        said = named_in(files["initialisation"]["1/2"]["dgd"])
+        assert f"{row} on caviar: {next(iter(said.values()))}" in note
+    assert DGD().files("quick")[0] not in note, "one file for all"
+
+
+def test_travelling_weights_are_those_that_their_readme_lists() -> None:
+    files = {p.relative_to(TRAVELLING).as_posix() for p in TRAVELLING.rglob("*") if p.is_file()}
+    rows = re.findall(
+        r"^\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|$", (TRAVELLING / "README.md").read_text(), re.MULTILINE
+    )
+    assert files == {"README.md", *dict(rows)}
+    for name, digest in rows:
+        assert sha256(TRAVELLING / name) == digest, name
+        assert (TRAVELLING / name).stat().st_size < 15e6
+        assert read_weights(TRAVELLING / name)
+
+
+def test_every_method_that_comes_with_bench_finds_its_weights() -> None:
+    for plugin in registry().plugins:
+        if plugin.weights and plugin.folder is None:
+            assert missing_weights(plugin.load()(), None, "paper") is None

@@ -85,7 +85,7 @@ def add_run(add: Add) -> None:
         "--weights",
         type=Path,
         metavar="DIR",
-        help="folder of the weights files that networks start from (default: BENCH_WEIGHTS)",
+        help="weights files that networks start from, before those that plug-ins bring (default: BENCH_WEIGHTS)",
     )
     command.add_argument("--dry-run", action="store_true", help="only say what would be run, and for how long")
     stale = command.add_mutually_exclusive_group()

@@ -36,6 +36,7 @@ from bench.plugin.grammar import split_text
 from bench.plugin.locate import defined_at, raised_at
 from bench.plugin.registry import Plugin, registry
 from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
+from bench.plugin.weights_files import missing_weights
 
 VERSION = 3
 PROFILE = "smoke"
@@ -86,7 +87,7 @@ def check_spec(spec: MethodSpec) -> Iterator[Clause]:
     NotApplicable, with its reason, for a method that cannot run here.
     """
     for part in (spec.build_frontend(), spec.build()):
-        if part and (reason := part.available(None, PROFILE)):
+        if part and (reason := missing_weights(part, None, PROFILE)):
             raise NotApplicable(f"{spec.text} cannot run here: {reason}")
     said: set[str] = set()
     # One thread: small models gain nothing from more, and equal sums need equal numbers of them.

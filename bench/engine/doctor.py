@@ -222,9 +222,8 @@ def as_text(findings: dict[str, Any], named: bool = False) -> str:
         first, *others = dataset_lines(found, named)
         lines += [f"  {name:<14} {first}", *(f"  {'':<14} {line}" for line in others)]
     weights, cache, results = findings["weights"], findings["cache"], findings["results"]
-    lines.append(
-        f"weights   {weights.get('problem') or weights['folder'] or 'no folder given (--weights or BENCH_WEIGHTS)'}"
-    )
+    where = weights.get("problem") or weights["folder"] or "no folder given (--weights or BENCH_WEIGHTS)"
+    lines.append(f"weights   {where}; others come from beside the plug-ins")
     lines += [f"  {file['name']}  {file['mib']:,} MiB  {file['sha256']}" for file in weights["files"]]
     lines.append(f"cache     {cache['folder']}, {cache['mib']:,} MiB, {cache['free_gib']:,} GiB free")
     lines.append(

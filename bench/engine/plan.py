@@ -16,6 +16,7 @@ from bench.engine.isolation import isolated
 from bench.engine.store import Result, Store
 from bench.engine.view import Setup
 from bench.errors import BenchError, DataError, MissingData, NotApplicable, UsageError, listing
+from bench.plugin import weights_files
 from bench.plugin.base import Dataset
 from bench.plugin.grammar import split_text
 from bench.plugin.locate import describe
@@ -244,7 +245,9 @@ def profile_for(spec: DatasetSpec, settings: Settings) -> str:
 def unavailable(method: MethodSpec, settings: Settings, profile: str) -> str | None:
     """Why the method or its front-end cannot run here, None when both can."""
     parts = (method.build_frontend(), method.build())
-    return next((r for part in parts if part and (r := part.available(settings.weights, profile))), None)
+    return next(
+        (r for part in parts if part and (r := weights_files.missing_weights(part, settings.weights, profile))), None
+    )
 
 
 def has_profiles(method: MethodSpec) -> bool:
@@ -264,16 +267,14 @@ def make_cell(method: MethodSpec, data: Data, split: int, settings: Settings) ->
 def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> tuple[str, ...]:
     """SHA-256 of each of the weights files that a method and its front-end start from."""
     parts = (method.build_frontend(), method.build())
-    files = [path for part in parts if part for path in part.initial_weights(weights, profile)]
+    files = [path for part in parts if part for path in weights_files.initial_weights(part, weights, profile)]
     return tuple(file_sha256(path, path.stat().st_mtime_ns) for path in files)
 
 
 @cache
 def file_sha256(path: Path, changed: int) -> str:
     """SHA-256 of a file, read once for each time that it was changed."""
-    from bench.plugin.weights_files import sha256
-
-    return sha256(path)
+    return weights_files.sha256(path)
 
 
 def parse_splits(text: str) -> tuple[int, ...]:

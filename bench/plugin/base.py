@@ -16,7 +16,6 @@ from sklearn.base import BaseEstimator
 
 from bench.errors import UsageError
 from bench.plugin.pretraining import Pretraining, ZeroShot
-from bench.plugin.weights_files import find_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,24 +134,11 @@ class Trained(BaseEstimator):
     profiles: ClassVar[bool] = False
 
     def files(self, profile: str) -> tuple[str, ...]:
-        """Names of the weights files that it starts from, if any: the one hook for weights."""
-        return ()
+        """Names of the weights files that it starts from, if any: the one hook for weights.
 
-    def available(self, weights: Path | None, profile: str) -> str | None:
-        """For the harness: None when all of `files` are there, otherwise the reason why it cannot run here.
-
-        weights: the folder of weights files, None where there is none.
+        `bench.plugin.weights_files` says where they are looked for; `initial_weights` gives their paths in `fit`.
         """
-        missing = [name for name in self.files(profile) if not (weights and find_weights(name, weights))]
-        if not missing:
-            return None
-        where = f"not below {weights}" if weights else "looked for in --weights or BENCH_WEIGHTS, and neither is given"
-        scratch = f"; {self.name}[scratch] starts from random weights" if "scratch" in self.get_params() else ""
-        return f"{self.name} starts from {', '.join(missing)}, {where}{scratch}"
-
-    def initial_weights(self, weights: Path | None, profile: str) -> list[Path]:
-        """The paths below `weights` of all of `files`; their contents become part of a cell's name."""
-        return [path for name in self.files(profile) if weights and (path := find_weights(name, weights))]
+        return ()
 
     @classmethod
     def recipe(cls) -> "type[Trained]":
@@ -201,7 +187,7 @@ class Train:
     images behind the front-end; synthetic: the gallery images shrunk by `ratio` behind the front-end (built when used).
     ratio: the anchor m_i, None when one model serves all probes.  seed: this model's own seed.
     profile: the training schedule, ``smoke``, ``quick`` or ``paper``.  device: ``cpu`` or ``cuda``.
-    weights: the folder of weights files, None where there is none.
+    weights: the folder of weights files that the user named, None where there is none.
     workspace: a folder of this model's own, which outlives a killed run and is removed once the cell is stored: for
     checkpoints; None where nothing is to be kept.  It need not exist yet.
     compile: let torch.compile work on networks.  deterministic: on a GPU, only algorithms that repeat to the last bit.

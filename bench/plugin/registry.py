@@ -10,12 +10,21 @@ import difflib
 import importlib
 import sys
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from bench.errors import NotApplicable, UsageError
 from bench.plugin import outside
-from bench.plugin.source import base_names, constants, docstring, imported_names, literals, signature
+from bench.plugin.source import (
+    base_names,
+    constants,
+    docstring,
+    imported_names,
+    literals,
+    module_constants,
+    signature,
+    weights_named,
+)
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE / "_tree" if (PACKAGE / "_tree").is_dir() else PACKAGE.parent
@@ -28,6 +37,7 @@ class Plugin:
     """A class found in a plug-in file.
 
     kind: dataset, frontend or method.  summary: its docstring's first line.  folder: where it lies outside the tree.
+    weights: the weights files that the text of its `files` names.
     """
 
     name: str
@@ -39,6 +49,7 @@ class Plugin:
     attributes: dict[str, object]
     defaults: dict[str, object] = field(default_factory=dict)
     folder: Path | None = None
+    weights: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -106,6 +117,7 @@ def read_plugins(root: Path, folders: tuple[Path, ...]) -> Registry:
     origins: dict[str, dict[str, tuple[str, str]]] = {}
     problems = []
     homes: dict[str, Path | None] = {}
+    assigned: dict[str, dict[str, ast.expr]] = {}
     for package, path, folder in outside.files(root, folders):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -115,6 +127,7 @@ def read_plugins(root: Path, folders: tuple[Path, ...]) -> Registry:
         module = f"{package}.{path.stem}"
         homes[module] = folder
         origins[module] = imported_names(tree, package)
+        assigned[module] = module_constants(tree)
         classes |= {(module, node.name): node for node in tree.body if isinstance(node, ast.ClassDef)}
 
     def lineage(module: str, node: ast.ClassDef) -> list[tuple[str, ast.ClassDef]]:
@@ -126,6 +139,11 @@ def read_plugins(root: Path, folders: tuple[Path, ...]) -> Registry:
                 found += lineage(origin[0], classes[origin])
         return found
 
+    def constant(module: str, name: str) -> ast.expr | None:
+        """What a name in a file stands for, assigned there or in the file that it is imported from."""
+        home, own = origins[module].get(name, (module, name))
+        return assigned.get(home, {}).get(own)
+
     plugins: dict[tuple[str, str], Plugin] = {}
     for (module, class_name), node in classes.items():
         name = constants(node).get("name")
@@ -136,9 +154,19 @@ def read_plugins(root: Path, folders: tuple[Path, ...]) -> Registry:
             continue
         attributes = {k: v for _, n in reversed(family) for k, v in constants(n).items()}
         parameters = signature([n for _, n in family])
+        named = (weights_named(n, partial(constant, m)) for m, n in family)
         text = ", ".join(f"{key}={value}" if value else key for key, value in parameters.items())
         plugin = Plugin(
-            name, kinds[0], module, class_name, docstring(node), text, attributes, literals(parameters), homes[module]
+            name,
+            kinds[0],
+            module,
+            class_name,
+            docstring(node),
+            text,
+            attributes,
+            literals(parameters),
+            homes[module],
+            next((files for files in named if files is not None), ()),
         )
         if (other := plugins.setdefault((plugin.kind, name), plugin)) is not plugin:
             problems.append(

@@ -1,7 +1,10 @@
 """What the text of a plug-in file says of its classes, without importing it: names, bases, attributes, parameters."""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+
+from bench.plugin.weights_files import SUFFIXES
 
 
 def imported_names(tree: ast.Module, package: str) -> dict[str, tuple[str, str]]:
@@ -39,6 +42,30 @@ def constants(node: ast.ClassDef) -> dict[str, object]:
         except ValueError:
             continue
     return found
+
+
+def module_constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """What a file assigns to names of its own at its top."""
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def weights_named(node: ast.ClassDef, constant: Callable[[str], ast.expr | None]) -> tuple[str, ...] | None:
+    """The weights files that a class's own method `files` names, as text or by constants; None where it has none.
+
+    constant: what a name stands for in the class's file, None where that is no constant.
+    """
+    methods = [s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "files"]
+    if not methods:
+        return None
+    values = [value for part in ast.walk(methods[-1]) if isinstance(part, ast.Name) and (value := constant(part.id))]
+    texts = [part.value for top in (methods[-1], *values) for part in ast.walk(top) if isinstance(part, ast.Constant)]
+    return tuple(dict.fromkeys(t for t in texts if isinstance(t, str) and PurePath(t).suffix.lower() in SUFFIXES))
 
 
 def signature(family: Sequence[ast.ClassDef]) -> dict[str, str]:

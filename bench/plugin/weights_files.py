@@ -1,17 +1,26 @@
 """Weights files that training starts from: where they are and what they are called; nothing here reads their tensors.
 
-A plug-in names them in `files(profile)`, and that is all it does about finding them.
+A plug-in names them in `files(profile)`, and that is all it does about finding them.  They are looked for below the
+folder that --weights or BENCH_WEIGHTS names, then in the folder `weights` beside the plug-in's own file.
 """
 
 import hashlib
 import os
+import re
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import DataError, listing
+
+if TYPE_CHECKING:
+    from bench.plugin.base import Trained
 
 VARIABLE = "BENCH_WEIGHTS"
 SUFFIXES = (".safetensors", ".mat", ".pt", ".pth")
 """Of the formats that can be read without running code from them."""
+OWN = "weights"
+"""The folder beside a plug-in's file that holds the weights which travel with it."""
 
 
 def weights_folder(given: Path | None = None) -> Path | None:
@@ -48,6 +57,53 @@ def find_weights(name: str, given: Path | None = None) -> Path | None:
     return found[0] if found else None
 
 
+def own_folders(plugin: "Trained") -> list[Path]:
+    """The folders of weights that travel with a plug-in: beside its own file, then beside those of its bases."""
+    files = [getattr(sys.modules.get(kind.__module__), "__file__", None) for kind in type(plugin).__mro__]
+    folders = dict.fromkeys(Path(file).resolve().parent / OWN for file in files if file)
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def found_weights(plugin: "Trained", weights: Path | None, profile: str) -> dict[str, Path | None]:
+    """Each of a plug-in's `files(profile)` with its path, None where it is nowhere.
+
+    weights: the folder that the user named, which comes first; None where there is none.
+    """
+    folders = [*([weights] if weights else []), *own_folders(plugin)]
+
+    def first(name: str) -> Path | None:
+        found = (find_weights(name, folder) for folder in folders)
+        return next((path for path in found if path), None)
+
+    return {name: first(name) for name in plugin.files(profile)}
+
+
+def missing_weights(plugin: "Trained", weights: Path | None, profile: str) -> str | None:
+    """None when all of a plug-in's `files(profile)` are there, otherwise the reason why it cannot run here."""
+    missing = [name for name, path in found_weights(plugin, weights, profile).items() if path is None]
+    if not missing:
+        return None
+    folders = [str(folder) for folder in (weights, *own_folders(plugin)) if folder]
+    where = ", ".join(
+        [
+            *([f"not below {' or '.join(folders)}"] if folders else []),
+            *([] if weights else ["looked for in --weights or BENCH_WEIGHTS, and neither is given"]),
+        ]
+    )
+    scratch = f"; {plugin.name}[scratch] starts from random weights" if "scratch" in plugin.get_params() else ""
+    return f"{plugin.name} starts from {', '.join(missing)}, {where}{scratch}"
+
+
+def initial_weights(plugin: "Trained", weights: Path | None, profile: str) -> list[Path]:
+    """The paths of a plug-in's `files(profile)`, in their order; their contents become part of a cell's name.
+
+    weights: as `Train.weights`.  DataError where one is missing.
+    """
+    if reason := missing_weights(plugin, weights, profile):
+        raise DataError(reason)
+    return [path for path in found_weights(plugin, weights, profile).values() if path]
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
     digest = hashlib.sha256()
@@ -72,3 +128,9 @@ def describe(path: Path) -> str:
         except Exception as error:  # the library raises several kinds for a damaged file
             raise DataError(f"{path} is not a readable .safetensors file: {error}") from error
     return f"{path.name} sha256 {sha256(path)[:12]}" + (f" (trained on {source})" if source else "")
+
+
+def named_in(initialisation: str) -> dict[str, str]:
+    """The weights files that a fitted one's ``initialisation_`` names by `describe`, each with its description."""
+    found = re.finditer(r"([^\s;,]+) sha256 [0-9a-f]{12}(?: \(trained on [^;]*\))?", initialisation)
+    return {match[1]: match[0] for match in found}

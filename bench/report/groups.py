@@ -15,6 +15,7 @@ from bench.engine.store import Result
 from bench.errors import UsageError
 from bench.plugin.grammar import MethodOptions, canonical, parse_anchors, split_text
 from bench.plugin.registry import registry
+from bench.plugin.weights_files import named_in
 
 MEASURED = "measured"
 """Name of the store that comes with bench; cells of others that are read together with it are the user's own."""
@@ -53,6 +54,12 @@ class Group:
         parts = cell.depends.get("parts") or {}
         own = {step: parts.get(step) for step in PROTOCOL_STEPS}
         return json.dumps([cell.data, cell.seed, own, cell.depends.get("protocol")], sort_keys=True, default=str)
+
+    @cached_property
+    def starts(self) -> dict[str, str]:
+        """The weights files that its cells started from: name -> its description, with the start of its SHA-256."""
+        texts = [text for r in self.records for one in r.initialisation.values() for text in one.values()]
+        return {name: words for text in texts for name, words in named_in(text).items()}
 
     @property
     def in_contract(self) -> bool:
@@ -198,7 +205,8 @@ def differences(shown: Group, other: Group) -> str:
     if a.data != b.data:
         words.append("other data")
     if a.weights != b.weights:
-        words.append("other weights")
+        own = [file for file in other.starts.values() if file not in shown.starts.values()]
+        words.append(f"other weights ({', '.join(own)})" if own else "other weights")
     if not words and a.method != b.method:
         words.append(f"part of {b.method}")
     if not words:

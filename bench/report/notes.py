@@ -1,6 +1,7 @@
 """What a reader of a table must know beside its numbers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 
 from bench.engine.store import Result
 from bench.errors import counted
@@ -50,6 +51,9 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     if left_out:
         first = table.kind.ranks[0]
         yield f"finished too, not mixed in: {'; '.join(describe(m, a, b, first) for m, a, b in left_out)}"
+    starts = different_starts(rows)
+    if starts:
+        yield f"rows start from different weights: {by_value(starts)}"
     own = [(*row, plural("split", group.own)) for row, group in rows.items() if group.own]
     if own:
         yield f"from your own results: {by_value(own)}"
@@ -109,6 +113,17 @@ def not_ranked(table: Table) -> list[Row]:
         _, others = table.ranked(dataset, table.methods[dataset], table.kind.ranks[0])
         found |= {(e.dataset, e.method): e for e in others if e.group and e.group.in_contract}
     return list(found)
+
+
+def different_starts(rows: Mapping[Row, Group]) -> list[tuple[str, str, str]]:
+    """Rows that start from weights files of which there are several among the rows, with these files."""
+    found: dict[str, set[str]] = {}
+    for group in rows.values():
+        for name, words in group.starts.items():
+            found.setdefault(PurePath(name).stem, set()).add(words)
+    several = {words for files in found.values() if len(files) > 1 for words in files}
+    own = {row: [words for words in group.starts.values() if words in several] for row, group in rows.items()}
+    return [(*row, ", ".join(files)) for row, files in own.items() if files]
 
 
 def describe(method: str, shown: Group, other: Group, rank: int) -> str:
