@@ -60,7 +60,8 @@ def save(
         "curves": curves,
         "window": window,
         "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        # A finished training needs no momentum, which is half of a checkpoint.
+        "optimiser": optimiser.state_dict() if step < about["steps"] else None,
     }
     try:
         with write_atomically(path) as file:
@@ -87,5 +88,6 @@ def resume(
             "delete it to start again"
         )
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    if state["optimiser"] is not None:
+        optimiser.load_state_dict(state["optimiser"])
     return state["step"], state["curves"], state["window"]

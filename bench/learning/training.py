@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench import budget
 from bench.errors import BenchError
 from bench.learning.checkpoints import Curves, about_training, resume, save
 from bench.learning.compute import PLAIN, Batch, Compute, seeded
@@ -89,7 +90,8 @@ def train(
     ``term_gradient_norm`` by group, then term, of terms as `loss` returns them.
 
     BenchError when a term of the loss or a gradient is not finite, naming the term and the update; when the checkpoint
-    cannot be read or written or is of another training.
+    cannot be read or written or is of another training.  `bench.budget.OutOfTime`, the checkpoint written, when the
+    time of the command is over.
     """
     groups = optimiser.param_groups
     for group in groups:
@@ -110,6 +112,7 @@ def train(
         ready = [compute.send(batches(first * accumulate + k)) for k in range(accumulate)] if first < steps else []
 
         for step in range(first, steps):
+            begun = time.perf_counter()
             for group in groups:
                 group["lr"] = group["initial_lr"] * schedule(step)
             recorded = step % log_every == 0 or step + 1 == steps
@@ -137,8 +140,12 @@ def train(
                     done = step + 1 - first
                     left = (time.perf_counter() - start) / done * (steps - step - 1)
                     progress(Progress(step + 1, steps, latest, left))
-            if checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
+            last = step + 1 == steps
+            over = not last and budget.spent(time.perf_counter() - begun)  # another update would come too late
+            if checkpoint is not None and (over or last or (step + 1) % checkpoint_every == 0):
                 save(checkpoint, about, model, optimiser, step + 1, curves, window)
+            if over:
+                raise budget.OutOfTime
     model.eval()
     return curves
 
