@@ -329,7 +329,7 @@ def test_no_gpu_is_a_clear_error():
         fit(net(), compute=Compute("cuda"))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_deterministic_on_cuda(tmp_path, precision):
     compute = Compute("cuda", precision, channels_last=True, deterministic=True)
