@@ -15,6 +15,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -186,7 +187,9 @@ def pack_wheels(folder: Path, have: Sequence[str], python: str, more: Sequence[s
     where += ["--platform", "manylinux2014_x86_64"]
     with tempfile.TemporaryDirectory() as temporary:
         pins, report = Path(temporary) / "pins.txt", Path(temporary) / "report.json"
-        pins.write_text("\n".join(text for text in there.values() if "==" in text))
+        # Another version of what decodes or resizes images may make other data of them: those of this machine go along.
+        here = [f"{name}=={version(name)}" for name in (Requirement(text).name for text in needed)]
+        pins.write_text("\n".join([*here, *(text for text in there.values() if "==" in text)]))
         resolve = ["install", "--dry-run", "--ignore-installed", "--target", temporary, "--report", str(report)]
         pip(*resolve, *where, "-c", str(pins), *needed)
         found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
