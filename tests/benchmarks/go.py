@@ -142,6 +142,8 @@ def pack(work: Path, output: Path) -> None:
     room = MOST - sum(part.stat().st_size for part in output.iterdir())
     weights = [p for p in files if p.suffix == ".safetensors"]
     checkpoints = sorted((p for p in files if p.suffix == ".pt"), key=lambda p: -p.stat().st_mtime)
+    if not (weights or checkpoints):
+        return
     with Parts(output / "kept.tar") as parts, tarfile.open(fileobj=parts, mode="w|") as tar:
         for path in (*weights, *checkpoints):
             if (size := path.stat().st_size + 2048) > room:
