@@ -272,7 +272,7 @@ def run(tasks: Sequence[Task], settings: Settings) -> Report:
     if settings.budget:
         tasks = with_expected(tasks, settings)
     bar = tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
-    with bar, ending_workers(), suppress(OutOfTime):
+    with suppress(OutOfTime), bar, ending_workers():
         bar.set_description("contract")
         for line in check_contracts(tasks, settings):
             with tqdm.external_write_mode():

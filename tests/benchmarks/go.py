@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 PART, MOST = 16 * 2**20, 60 * 2**20
 """Bytes of a part and of all: what comes back from a lent machine is often limited."""
 PACKING = 10.0  # seconds
-PATIENCE = 5.0  # seconds past its budget after which the campaign is ended
+PATIENCE = 10.0  # seconds past its budget after which the campaign is ended; half as long again, and it is killed
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -107,7 +107,7 @@ def campaign(name: str, scratch: Path, passed_on: list[str], seconds: float) -> 
             stderr=subprocess.STDOUT,
         )
         late = threading.Timer(max(1, seconds) + PATIENCE, process.terminate)
-        much_too_late = threading.Timer(max(1, seconds) + 2 * PATIENCE, process.kill)
+        much_too_late = threading.Timer(max(1, seconds) + 1.5 * PATIENCE, process.kill)
         for timer in (late, much_too_late):
             timer.daemon = True
             timer.start()
