@@ -23,10 +23,6 @@ class StorageError(BenchError):
     """A store or the cache cannot be written to: nothing more can be computed, exit code 1."""
 
 
-class OutOfTime(BenchError):
-    """The time that a training was given is up; its checkpoint is written, and the same command goes on from it."""
-
-
 class MissingData(DataError):
     """A data set is not there at all."""
 

@@ -131,7 +131,6 @@ class Recipe(Trained):
             identity=self.identity(length),
             progress=follow(given, batch),
             averaged=averaged,
-            deadline=given.deadline,
         )
         return {Path(DGD_FILE).stem: averaged.module.eval()}
 

@@ -148,7 +148,6 @@ class SuperResolution(FrontEnd):
                 seed=given.seed,
                 checkpoint=given.workspace / name / "srcnn.pt",
                 progress=follow(replace(given, report=report, log=log), self.batch),
-                deadline=given.deadline,
             )
             networks[stem] = model
         return networks

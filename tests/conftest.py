@@ -10,9 +10,17 @@ from typing import NamedTuple
 import pytest
 
 from bench.cli import main
-from bench.learning.device import torch_threads
+from bench.learning.device import resolve_device, torch_threads
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where PyTorch finds none."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if marked and resolve_device("auto") == "cpu":
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no CUDA GPU"))
 
 
 class Output(NamedTuple):

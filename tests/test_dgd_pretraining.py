@@ -1,14 +1,14 @@
 """DGD's pre-training: its batches, phases and averages worked by hand, and killed wherever that may happen."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from bench import budget
 from bench.engine.cache import Cache
-from bench.errors import BenchError, OutOfTime
+from bench.errors import BenchError
 from bench.learning import pretrain
 from bench.learning.ahead import ahead
 from bench.learning.compute import seeded
@@ -21,6 +21,7 @@ from methods._dgd_pretraining import FULL_RATE, LENGTHS, ColourCast, Length, Rec
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = "synthetic[identities=8]"
+SPENT = budget.Budget(stop=0.0, cut=float("inf"))
 PLAIN = {"shrink": 0, "colour": 0, "erase": 0, "label_smoothing": 0}
 
 
@@ -109,27 +110,27 @@ def test_killed_before_the_weights_are_written(tmp_path, cache, alone, monkeypat
 
 def test_stopped_after_every_update_it_gets_there_too(tmp_path, cache, alone) -> None:
     for update in range(1, 6):
-        with pytest.raises(OutOfTime, match=f"update {update} of 6"):
-            run(tmp_path, cache, deadline=0.0)
-    assert run(tmp_path, cache, deadline=0.0) == alone
+        with budget.shared(SPENT), pytest.raises(budget.OutOfTime, match=f"update {update} of 6"):
+            run(tmp_path, cache)
+    with budget.shared(SPENT):
+        assert run(tmp_path, cache) == alone
 
 
-def test_time_limit_is_one_line_and_no_error(bench, tmp_path, monkeypatch) -> None:
+def test_a_time_limit_keeps_a_checkpoint(bench, tmp_path) -> None:
     command = ("pretrain", "dgd", "-d", SMALL, "--output", tmp_path, "--profile", "smoke")
-    monkeypatch.setattr("bench.cli.running.time", SimpleNamespace(monotonic=lambda: -1e9))
-    output = bench(*command, "--time-limit", "1h30m")
-    assert (output.code, output.err) == (0, "")
-    assert output.out.splitlines()[-1] == (
-        "stopped by --time-limit after update 1 of 6; the same command goes on from there"
-    )
+    with budget.shared(SPENT):
+        output = bench(*command, "--time-limit", "1h30m")
+    assert output.code == budget.EXIT_CODE
+    assert output.err.count("\n") == 1
+    assert "out of time" in output.err
     assert not list(tmp_path.glob("*.safetensors"))
     assert bench(*command).code == 0
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
 
 
 def test_a_checkpoint_of_other_parameters_is_another_training(tmp_path, cache, alone) -> None:
-    with pytest.raises(OutOfTime):
-        run(tmp_path, cache, "dgd[average=0.6]", deadline=0.0)
+    with budget.shared(SPENT), pytest.raises(budget.OutOfTime):
+        run(tmp_path, cache, "dgd[average=0.6]")
     assert run(tmp_path, cache) == alone
 
 
@@ -255,8 +256,8 @@ def test_it_starts_from_a_file(tmp_path, cache) -> None:
 
     output = tmp_path / "output"
     name = f'dgd[start="{path}"]'
-    with pytest.raises(OutOfTime):
-        run(output, cache, name, deadline=0.0)
+    with budget.shared(SPENT), pytest.raises(budget.OutOfTime):
+        run(output, cache, name)
     with seeded(6):
         save_weights(path, DGDNetwork(8, 1 / 8))
     with pytest.raises(BenchError, match="is of another training"):

@@ -30,5 +30,6 @@ def test_a_wheel_holds_one_package_with_the_plugins_inside(tmp_path) -> None:
     assert "bench/_tree/results/published/published.csv" in names
     weights = (path for path in (copy / "methods" / "weights").rglob("*") if path.is_file())
     assert {f"bench/_tree/{path.relative_to(copy)}" for path in weights} <= set(names)
+    assert "bench/_tree/results/campaigns/gpu.campaign" in names
     packages = {f"bench/{path.relative_to(ROOT / 'bench')}" for path in (ROOT / "bench").rglob("*.py")}
     assert packages <= set(names), "every room of bench is named in pyproject.toml"

@@ -1,11 +1,16 @@
 """What a run consists of where weights and training schedules matter."""
 
 import contextlib
+import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import budget
+from bench.cli import build_parser
+from bench.cli.running import make_settings
 from bench.engine import plan as planner
 from bench.engine import run as runner
 from bench.engine import todo
@@ -134,6 +139,32 @@ def test_cells_spread_over_the_devices_there_are(settings) -> None:
         assert again == "gpu:0", "each is free once its cell has ended"
     with runner.free_device(settings) as only, runner.free_device(settings) as shared:
         assert only == shared == "cpu"
+
+
+def test_cells_share_the_devices_there_are_evenly(settings) -> None:
+    shared = replace(settings, devices=("gpu:0", "gpu:1"), sharing=2)
+    with contextlib.ExitStack() as stack:
+        places = [stack.enter_context(runner.free_device(shared)) for _ in range(4)]
+        assert places == ["gpu:0", "gpu:1", "gpu:0", "gpu:1"]
+        with budget.shared(budget.Budget(0.0, 0.0)), pytest.raises(budget.OutOfTime):
+            stack.enter_context(runner.free_device(shared))
+
+
+@pytest.mark.parametrize(("jobs", "gpus", "sharing"), [(None, 2, 1), (1, 2, 1), (2, 2, 1), (3, 2, 2), (4, 1, 4)])
+def test_jobs_above_the_number_of_gpus_share_them(monkeypatch, tmp_path, jobs, gpus, sharing) -> None:
+    monkeypatch.setattr("bench.learning.device.resolve_device", lambda device: "cuda")
+    monkeypatch.setattr("bench.learning.device.devices", lambda device: tuple(f"cuda:{i}" for i in range(gpus)))
+    given = ["--jobs", str(jobs)] if jobs else []
+    settings = make_settings(build_parser().parse_args(["run", "--results", str(tmp_path), *given]))
+    assert settings.sharing == sharing
+
+
+def test_near_the_end_only_what_can_stop_is_begun(settings) -> None:
+    (task,) = planner.plan(replace(settings, methods=["bicubic+xqda"])).tasks
+    soon = budget.Budget(time.monotonic() + 60, math.inf)
+    with budget.shared(soon):
+        assert runner.run_task(replace(task, expected=61.0), settings, wait=True).left
+        assert not runner.run_task(replace(task, expected=1.0), settings, wait=True).left
 
 
 def test_a_device_is_waited_for(settings, monkeypatch) -> None:

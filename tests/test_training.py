@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bench.errors import BenchError, OutOfTime
+from bench.errors import BenchError
 from bench.learning.compute import Compute, seeded
 from bench.learning.passes import Plain, captured_or_plain
 from bench.learning.schedules import constant, parameter_groups, poly
@@ -332,7 +332,7 @@ def test_no_gpu_is_a_clear_error():
         fit(net(), compute=Compute("cuda"))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_deterministic_on_cuda(tmp_path, precision):
     compute = Compute("cuda", precision, channels_last=True, deterministic=True)
@@ -346,7 +346,7 @@ def test_deterministic_on_cuda(tmp_path, precision):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.cuda
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_captured_training_is_that_of_plain_passes(monkeypatch, accumulate):
     """A seed gives other numbers on a GPU than on the CPU, but the same ones captured and not."""
@@ -412,13 +412,3 @@ def test_averaged_weights_are_those_of_a_loop_by_hand(tmp_path, killed):
         for state in states[1:]:
             expected = decay * expected + (1 - decay) * state[name]
         torch.testing.assert_close(averaged.module.state_dict()[name], expected)
-
-
-def test_out_of_time_it_stops_with_a_checkpoint(tmp_path):
-    path = tmp_path / "training.pt"
-    for update in (1, 2):
-        with pytest.raises(OutOfTime, match=f"update {update} of 3"):
-            fit(net(), steps=3, checkpoint=path, deadline=0.0)
-    fit(last := net(), steps=3, checkpoint=path, deadline=0.0)
-    fit(alone := net(), steps=3)
-    assert equal(last, alone)

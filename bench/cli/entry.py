@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from bench.budget import EXIT_CODE, OutOfTime, limited
 from bench.cli.output import Stream, guard_streams
 from bench.cli.parser import build_parser
 from bench.errors import BenchError, visible
@@ -88,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench: {visible(str(error))}", file=sys.stderr)
         return error.exit_code
+    except OutOfTime:
+        print(f"bench: out of time; {KEPT}", file=sys.stderr)
+        return EXIT_CODE
     except Terminated:
         print(f"bench: terminated; {KEPT}", file=sys.stderr)
         return TERMINATED
@@ -101,7 +105,7 @@ def call(options: Namespace) -> int:
     from bench.cli.plugins import added_plugins
 
     try:
-        with added_plugins(options.plugins):
+        with limited(getattr(options, "budget", None)), added_plugins(options.plugins):
             module = importlib.import_module(f"bench.cli.{MODULES[options.command]}")
             command: Callable[[Namespace], int] = getattr(module, f"{options.command}_command")
             return command(options)

@@ -12,7 +12,8 @@ from bench import __version__
 from bench.errors import UsageError
 
 EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance, 2 usage, 3 data missing or unreadable,
-130 interrupted, 143 terminated (finished cells are kept; run the same command again to go on)"""
+4 out of time (--budget), 130 interrupted, 143 terminated (finished cells are kept; run the same command again to go
+on)"""
 PROFILES = ("smoke", "quick", "paper")
 GRAMMAR = "a name, a glob or name[key=value,...], e.g. bicubic+xqda[solver=eigh]; may be given more than once"
 SEEDS = 2**63
@@ -77,9 +78,9 @@ def add_run(add: Add) -> None:
     command.add_argument(
         "--jobs",
         type=jobs,
-        default=os.cpu_count() or 1,
         metavar="N",
-        help="processes (default: all cores); the results of closed-form methods do not depend on it",
+        help="processes (default: all cores, and for networks one a GPU; several share a GPU when N is above their"
+        " number); the results of closed-form methods do not depend on it",
     )
     command.add_argument(
         "--weights",
@@ -88,6 +89,18 @@ def add_run(add: Add) -> None:
         help="weights files that networks start from, before those that plug-ins bring (default: BENCH_WEIGHTS)",
     )
     command.add_argument("--dry-run", action="store_true", help="only say what would be run, and for how long")
+    command.add_argument(
+        "--budget",
+        type=duration,
+        metavar="TIME",
+        help="end within this time, such as 14m, 90s or 1h30m: trainings write checkpoints, finished cells are kept,"
+        " and the same command goes on",
+    )
+    command.add_argument(
+        "--campaign",
+        metavar="NAME",
+        help="run the commands in results/campaigns/NAME.campaign, or in a file of that path, in their order",
+    )
     stale = command.add_mutually_exclusive_group()
     stale.add_argument("--force", action="store_true", help="compute finished and stale cells again")
     stale.add_argument("--keep", action="store_true", help="keep stale cells, of methods given by name too")

@@ -1,14 +1,15 @@
 """``run``, ``prepare``, ``check`` and ``pretrain``: what computes."""
 
+import os
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bench import budget
 from bench.cli.stores import writing_stores
-from bench.errors import BenchError, DataError, OutOfTime, UsageError, counted
+from bench.errors import BenchError, DataError, UsageError, counted, listing
 
 if TYPE_CHECKING:
     from bench.engine.plan import Plan, Settings, Task
@@ -19,8 +20,11 @@ def run_command(options: Namespace) -> int:
     from bench.engine.plan import plan
     from bench.engine.todo import todo
 
-    if not (options.all or options.method or options.dataset):
-        raise UsageError("say what to run: --all, or methods with -m and data sets with -d")
+    if options.campaign:
+        from bench.cli.campaign import campaign_command
+
+        return campaign_command(options)
+    require_choice(options)
     settings = make_settings(options)
     planned = plan(settings)
     if not planned.tasks:
@@ -39,20 +43,30 @@ def run_command(options: Namespace) -> int:
     return dry_run(work, settings) if options.dry_run else run_pending(planned, work, settings)
 
 
+def require_choice(options: Namespace) -> None:
+    if not (options.all or options.method or options.dataset):
+        raise UsageError("say what to run: --all, or methods with -m and data sets with -d")
+
+
 def print_skipped(planned: "Plan") -> None:
     for line in planned.skipped:
         print(f"skipped: {line}")
 
 
 def run_pending(planned: "Plan", work: "Todo", settings: "Settings") -> int:
-    """Compute what is to be computed, print the tables of all, and say last what failed."""
+    """Compute what is to be computed, print the tables of all, and say last what failed and what is left."""
     from bench.engine.run import run
 
     report = run(work.pending, settings)
-    failed = [done.task.cell for done in report.failed]
-    print_tables(settings, [task for task in planned.tasks if task.cell not in failed])
+    without = {task.cell for task in (*report.left, *(done.task for done in report.failed))}
+    print_tables(settings, [task for task in planned.tasks if task.cell not in without])
     for done in report.failed:
         print(f"bench: {done.task.cell} failed: {done.error}", file=sys.stderr)
+    if report.left:
+        names = listing([str(task.cell) for task in report.left], most=3)
+        left = f"{counted(len(report.left), 'cell')} left ({names})"
+        print(f"bench: out of time: {left}; the same command goes on", file=sys.stderr)
+        return budget.EXIT_CODE
     return 1 if report.failed or work.problems else 0
 
 
@@ -96,6 +110,7 @@ def make_settings(options: Namespace) -> "Settings":
     from bench.plugin.weights_files import weights_folder
 
     store, others = writing_stores(options.results)
+    where = devices(resolve_device(options.device))
     return Settings(
         store=store,
         others=others,
@@ -106,13 +121,15 @@ def make_settings(options: Namespace) -> "Settings":
         splits=None if options.splits is None else parse_splits(options.splits),
         seed=options.seed,
         profile=options.profile,
-        jobs=options.jobs,
-        devices=devices(resolve_device(options.device)),
+        jobs=options.jobs or os.cpu_count() or 1,
+        devices=where,
+        sharing=-(-(options.jobs or 1) // len(where)),
         force=options.force,
         keep=options.keep,
         weights=weights_folder(options.weights),
         compile=options.compile,
         deterministic=options.deterministic,
+        budget=budget.current(),
     )
 
 
@@ -164,7 +181,6 @@ def check_command(options: Namespace) -> int:
 
 
 def pretrain_command(options: Namespace) -> int:
-    started = time.monotonic()
     from bench.engine.cache import Cache, cache_folder
     from bench.learning import pretrain
     from bench.learning.device import resolve_device
@@ -177,14 +193,10 @@ def pretrain_command(options: Namespace) -> int:
     cache = Cache(cache_folder())
     job = pretrain.make_job(options.name, options.dataset, options.images, options.data, cache, options.start)
     print(f"{options.name} on {job.source}: {counted(len(job.images), 'image')}", flush=True)
-    deadline = None if options.time_limit is None else started + options.time_limit
     try:
-        with pretrain.live_line() as report:
+        with budget.limited(options.time_limit), pretrain.live_line() as report:
             how = (options.seed, options.profile, resolve_device(options.device), report)
-            paths = pretrain.run(job, options.output, *how, options.compile, options.deterministic, deadline)
-    except OutOfTime as error:
-        print(f"stopped by --time-limit after {error}; the same command goes on from there")
-        return 0
+            paths = pretrain.run(job, options.output, *how, options.compile, options.deterministic)
     except (KeyboardInterrupt, BenchError):
         raise
     except BaseException as error:  # a plug-in's training may raise anything, or try to end the process

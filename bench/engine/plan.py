@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from bench.budget import Budget
 from bench.engine import freshness
 from bench.engine.cache import Cache
 from bench.engine.data import Data, load
@@ -37,10 +38,12 @@ class Settings:
     store: where cells are written.  others: stores whose finished cells count as well.
     profile: training schedule; None: each data set's own.
     threads: of every cell, in place of what the harness gives; for cells that are computed a second time.
-    devices: ``cpu``, or the GPUs that trained cells are spread over.
+    devices: ``cpu``, or the GPUs that trained cells are spread over.  sharing: how many of them train on each GPU at a
+    time.
     force: compute finished and stale cells again.  keep: never compute stale ones again.
     weights: the folder of weights files that networks start from, None where there is none.
     compile, deterministic: as in `bench.plugin.base.Train`.
+    budget: what every process keeps to, None for all the time that it takes.
     """
 
     store: Store
@@ -55,11 +58,13 @@ class Settings:
     jobs: int = 1
     threads: int | None = None
     devices: Sequence[str] = ("cpu",)
+    sharing: int = 1
     force: bool = False
     keep: bool = False
     weights: Path | None = None
     compile: bool = False
     deterministic: bool = False
+    budget: Budget | None = None
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -84,6 +89,7 @@ class Task:
     """A cell and what computing it takes.
 
     named: whether the method was given by its name, not by a glob.  again: to be computed although it is finished.
+    expected: seconds that it may take, from earlier cells; 0 where nothing is known.
     """
 
     cell: Cell
@@ -91,6 +97,7 @@ class Task:
     data: Data
     named: bool = False
     again: bool = False
+    expected: float = 0.0
 
 
 @dataclass

@@ -1,12 +1,13 @@
 """Computing cells: in parallel, resumable, each failure its own."""
 
+import itertools
 import os
 import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,6 +16,8 @@ from filelock import Timeout
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from bench import budget
+from bench.budget import OutOfTime
 from bench.engine import contract
 from bench.engine.cell import evaluate
 from bench.engine.identity import source_of
@@ -23,7 +26,7 @@ from bench.engine.plan import Settings, Task, has_profiles
 from bench.engine.provenance import computed, peak_memory, reset_peak_memory
 from bench.engine.record import Failure, Record
 from bench.engine.store import cannot_write
-from bench.engine.todo import duration
+from bench.engine.todo import duration, with_expected
 from bench.engine.view import build_view
 from bench.engine.workers import ending_workers, spread
 from bench.errors import StorageError
@@ -36,17 +39,28 @@ DEVICE_WAIT = 1.0  # seconds between two looks for a free GPU
 
 @dataclass(frozen=True)
 class Done:
-    """How one task ended: rank1 in [0, 1] when it succeeded, error when not, busy when another run computes it."""
+    """How one task ended.
+
+    rank1: in [0, 1], when it succeeded.  error: when not.  busy: another run computes it.  left: it did not end, for
+    want of time.
+    """
 
     task: Task
     seconds: float
     rank1: float | None = None
     error: str | None = None
     busy: bool = False
+    left: bool = False
 
 
 def run_task(task: Task, settings: Settings, wait: bool) -> Done:
-    """Compute and store one cell.  wait: wait for another run that computes the same cell, rather than report it."""
+    """Compute and store one cell.  wait: wait for another run that computes the same cell, rather than report it.
+
+    Near the end of a budget trainings are begun all the same, for they go on from their checkpoints later; others only
+    where they are expected to end in time.
+    """
+    if budget.spent(0.0 if has_profiles(task.method) else task.expected):
+        return Done(task, 0.0, left=True)
     lock = settings.store.lock(task.cell)
     try:
         lock.acquire(timeout=-1 if wait else 0)
@@ -56,6 +70,8 @@ def run_task(task: Task, settings: Settings, wait: bool) -> Done:
         raise cannot_write(settings.store.folder, error) from error
     try:
         return run_locked(task, settings)
+    except OutOfTime:
+        return Done(task, 0.0, left=True)
     finally:
         lock.release()
 
@@ -135,16 +151,16 @@ def torch_threads(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def free_device(settings: Settings) -> Iterator[str]:
-    """A device of the run's that no other cell is on, its own until the end; waits where all are taken.
+    """A place for a cell on a device of the run's, on those with fewest cells first; waits where all are taken.
 
     A single device is simply shared by whoever wants it.
     """
     if len(settings.devices) == 1:
         yield settings.devices[0]
         return
-    while True:
-        for device in settings.devices:
-            lock = settings.store.device_lock(device)
+    while not budget.spent():
+        for place, device in itertools.product(range(settings.sharing), settings.devices):
+            lock = settings.store.device_lock(f"{device}-{place}")
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -155,6 +171,7 @@ def free_device(settings: Settings) -> Iterator[str]:
             finally:
                 lock.release()
         time.sleep(DEVICE_WAIT)
+    raise OutOfTime
 
 
 def prepare(tasks: Sequence[Task], settings: Settings) -> None:
@@ -204,6 +221,8 @@ def check_contract(spec: MethodSpec, settings: Settings) -> str:
     try:
         with isolated(), threadpool_limits(1):
             problems = contract.ensure(spec, settings.cache)
+    except OutOfTime:
+        return ""
     except (KeyboardInterrupt, StorageError):
         raise
     except BaseException as error:  # a plug-in's: its cells will fail with it, or are marked
@@ -215,9 +234,9 @@ def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
     """Run tasks as they come, then those that another run was busy with; each ends as one Done."""
     on_gpu = [task for task in tasks if list(settings.devices) != ["cpu"] and has_profiles(task.method)]
     others = [task for task in tasks if task not in on_gpu]
-    # As many trainings at a time as there are GPUs; the rest needs processors only.
-    one_each = replace(settings, jobs=min(settings.jobs, len(settings.devices)))
-    for some, how in ((others, settings), (on_gpu, one_each)):
+    # As many trainings at a time as there are places on GPUs; the rest needs processors only.
+    places = replace(settings, jobs=min(settings.jobs, settings.sharing * len(settings.devices)))
+    for some, how in ((others, settings), (on_gpu, places)):
         busy = []
         for done in run_all(some, how, wait=False):
             if done.busy:
@@ -237,10 +256,11 @@ def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[D
 
 @dataclass
 class Report:
-    """What a run did: finished and failed tasks."""
+    """What a run did: tasks that finished, that failed, and that are left for want of time."""
 
-    finished: list[Task] = field(default_factory=list)
+    finished: list[Done] = field(default_factory=list)
     failed: list[Done] = field(default_factory=list)
+    left: list[Task] = field(default_factory=list)
 
 
 def run(tasks: Sequence[Task], settings: Settings) -> Report:
@@ -249,8 +269,10 @@ def run(tasks: Sequence[Task], settings: Settings) -> Report:
     total, start = len(tasks), time.perf_counter()
     if not tasks:
         return report
+    if settings.budget:
+        tasks = with_expected(tasks, settings)
     bar = tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
-    with bar, ending_workers():
+    with suppress(OutOfTime), bar, ending_workers():
         bar.set_description("contract")
         for line in check_contracts(tasks, settings):
             with tqdm.external_write_mode():
@@ -259,8 +281,10 @@ def run(tasks: Sequence[Task], settings: Settings) -> Report:
         prepare(tasks, settings)
         bar.set_description("cells")
         for count, done in enumerate(execute(tasks, settings), 1):
+            if done.left:
+                continue
             if done.error is None:
-                report.finished.append(done.task)
+                report.finished.append(done)
                 outcome = f"rank-1 {100 * (done.rank1 or 0):.1f} %"
             else:
                 report.failed.append(done)
@@ -269,4 +293,6 @@ def run(tasks: Sequence[Task], settings: Settings) -> Report:
             bar.update()
             with tqdm.external_write_mode():
                 print(f"[{count}/{total}] {done.task.cell}: {outcome} ({done.seconds:.1f} s; {left} left)", flush=True)
+    ended = {done.task.cell for done in (*report.finished, *report.failed)}
+    report.left = [task for task in tasks if task.cell not in ended]
     return report

@@ -97,19 +97,31 @@ class Estimate:
 def estimate(tasks: Sequence[Task], settings: Settings) -> Estimate:
     """Expected time, from stored cells of the same method, data set and profile; where there are none, from cells of
     the same plug-ins and profile, whatever their parameters and data set."""
-    seconds: dict[tuple[str, ...], list[float]] = {}
-    for result in finished_cells(settings.stores):
-        for key in kinds_of(result.cell):
-            seconds.setdefault(key, []).append(result.finished.cost["total_seconds"])
+    seconds = usual_seconds(settings.stores)
     total, similar, unknown = 0.0, 0, 0
     for task in tasks:
         found = next((key for key in kinds_of(task.cell) if key in seconds), None)
         if found is None:
             unknown += 1
             continue
-        total += statistics.median(seconds[found])
+        total += seconds[found]
         similar += found != kinds_of(task.cell)[0]
     return Estimate(total / settings.jobs, similar, unknown)
+
+
+def with_expected(tasks: Sequence[Task], settings: Settings) -> list[Task]:
+    """The tasks, each with what stored cells of its method, data set and profile took."""
+    seconds = usual_seconds(settings.stores)
+    return [replace(task, expected=seconds.get(kinds_of(task.cell)[0], 0.0)) for task in tasks]
+
+
+def usual_seconds(stores: Sequence[Store]) -> dict[tuple[str, ...], float]:
+    """The median time of stored cells, by each of their kinds."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for result in finished_cells(stores):
+        for key in kinds_of(result.cell):
+            seconds.setdefault(key, []).append(result.finished.cost["total_seconds"])
+    return {key: statistics.median(values) for key, values in seconds.items()}
 
 
 def finished_cells(stores: Sequence[Store]) -> Iterator[Result]:

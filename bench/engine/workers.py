@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from bench.budget import shared
 from bench.engine.plan import Settings
 from bench.errors import BenchError
 
@@ -65,7 +66,8 @@ def work(call: Callable[[Item, Settings], Result], item: Item, settings: Setting
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not any(thread.name == "parent" for thread in threading.enumerate()):
         threading.Thread(target=end_with, args=(parent,), name="parent", daemon=True).start()
-    return call(item, settings)
+    with shared(settings.budget):
+        return call(item, settings)
 
 
 def end_with(parent: int) -> None:

@@ -62,7 +62,8 @@ def save(
         "curves": curves,
         "window": window,
         "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        # A finished training needs no momentum, which is half of a checkpoint.
+        "optimiser": optimiser.state_dict() if step < about["steps"] else None,
         "averaged": averaged and averaged.state_dict(),
     }
     try:
@@ -97,7 +98,8 @@ def resume(
             "delete it to start again"
         )
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    if state["optimiser"] is not None:
+        optimiser.load_state_dict(state["optimiser"])
     if averaged is not None:
         averaged.load_state_dict(state["averaged"])
     return state["step"], state["curves"], state["window"]

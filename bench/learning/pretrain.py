@@ -112,12 +112,11 @@ def run(
     report: Callable[[str], None],
     compile: bool = False,
     deterministic: bool = False,
-    deadline: float | None = None,
 ) -> list[Path]:
     """Train, write a safetensors file for each network and return their paths.
 
     A killed training goes on from its checkpoint when it is given the same command; checkpoints lie in `output` until
-    the end.  The log, ``NAME.jsonl``, stays there.  deadline: when `OutOfTime` is raised, as in `Pretraining`.
+    the end.  The log, ``NAME.jsonl``, stays there.
     """
     from bench.learning.progress import Log
     from bench.learning.weights import save_weights
@@ -139,7 +138,6 @@ def run(
         compile,
         deterministic,
         Log(output / f"{job.trained.name}.jsonl"),
-        deadline,
     )
     recipe = " ".join(repr(job.trained).split())
     paths = []

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from bench.errors import BenchError, OutOfTime
+from bench import budget
+from bench.errors import BenchError
 from bench.learning.checkpoints import Curves, about_training, resume, save
 from bench.learning.compute import PLAIN, Batch, Compute, seeded
 from bench.learning.passes import Loss, captured_or_plain
@@ -59,7 +60,6 @@ def train(
     term_gradients: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
     averaged: AveragedModel | None = None,
-    deadline: float | None = None,
 ) -> Curves:
     """Train `model` in place for `steps` updates, on the device where it then stays, and leave it in evaluation mode.
 
@@ -74,15 +74,14 @@ def train(
     refused.
     term_gradients: names of groups for which the gradient norm of each single term of the loss is recorded too.
     averaged: weights to be averaged over the updates; kept in the checkpoint too.
-    deadline: when to stop, in the seconds of `time.monotonic`: after the update that passes it the checkpoint is
-    written and `OutOfTime` raised.
 
     Returns learning curves, lists of one value for update 0, every `log_every` updates and the last update: ``step``;
     ``loss`` by term, mean since the value before; ``lr`` and ``gradient_norm`` (L2, before weight decay) by group;
     ``term_gradient_norm`` by group, then term, of terms as `loss` returns them.
 
     BenchError when a term of the loss or a gradient is not finite, naming the term and the update; when the checkpoint
-    cannot be read or written or is of another training.
+    cannot be read or written or is of another training.  `bench.budget.OutOfTime`, the checkpoint written, when the
+    time of the command is over.
     """
     groups = optimiser.param_groups
     for group in groups:
@@ -106,6 +105,7 @@ def train(
         unchecked: list[dict[str, Tensor]] = []  # mean losses of the latest updates, still on the device
 
         for step in range(first, steps):
+            begun = time.perf_counter()
             for group in groups:
                 group["lr"] = group["initial_lr"] * schedule(step)
             recorded = step % log_every == 0 or step + 1 == steps
@@ -121,8 +121,9 @@ def train(
             # The next batches are sent while a GPU still works.
             if step + 1 < steps:
                 ready = [compute.send(batches((step + 1) * accumulate + k)) for k in range(accumulate)]
-            late = deadline is not None and step + 1 < steps and time.monotonic() >= deadline
-            saved = checkpoint is not None and (late or (step + 1) % checkpoint_every == 0 or step + 1 == steps)
+            last = step + 1 == steps
+            over = not last and budget.spent(time.perf_counter() - begun)  # another update would come too late
+            saved = checkpoint is not None and (over or last or (step + 1) % checkpoint_every == 0)
             # A GPU is only waited for where its losses are needed; a CPU's are there anyway.
             if recorded or saved or not compute.cuda:
                 first_unchecked = step + 1 - len(unchecked)
@@ -139,8 +140,8 @@ def train(
                     progress(Progress(step + 1, steps, means, left))
             if checkpoint is not None and saved:
                 save(checkpoint, about, model, optimiser, step + 1, curves, window, averaged)
-            if late:
-                raise OutOfTime(f"update {step + 1:,} of {steps:,}")
+            if over:
+                raise budget.OutOfTime(f"update {step + 1:,} of {steps:,}")
     model.eval()
     return curves
 

@@ -20,7 +20,6 @@ class Pretraining:
     workspace: a folder for checkpoints, which outlives a killed run.
     report: called now and then with a line on how far the training is; log: with a record of plain values, its
     ``update`` among them and, where there are several, the ``network``: `bench.learning.progress.follow` makes both.
-    deadline: when to stop, in the seconds of `time.monotonic`, by `OutOfTime`.
     """
 
     images: Sequence[np.ndarray]
@@ -33,7 +32,6 @@ class Pretraining:
     compile: bool = False
     deterministic: bool = False
     log: Callable[[Mapping[str, Any]], None] = lambda record: None
-    deadline: float | None = None
 
 
 @dataclass(frozen=True)
