@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from bench.errors import BenchError
 from bench.learning.compute import Compute, seeded
 from bench.learning.passes import Plain, captured_or_plain
-from bench.learning.schedules import constant, parameter_groups, poly
+from bench.learning.schedules import constant, one_cycle, parameter_groups, poly
 from bench.learning.training import train
 
 
@@ -412,3 +412,11 @@ def test_averaged_weights_are_those_of_a_loop_by_hand(tmp_path, killed):
         for state in states[1:]:
             expected = decay * expected + (1 - decay) * state[name]
         torch.testing.assert_close(averaged.module.state_dict()[name], expected)
+
+
+def test_one_cycle_rises_and_falls():
+    rate = one_cycle(10, rise=0.4)
+    assert [rate(t) for t in (0, 1, 3)] == [0.25, 0.5, 1.0]
+    values = [rate(t) for t in range(10)]
+    assert values[4:] == sorted(values[4:], reverse=True)
+    assert 0 < values[-1] < 0.1

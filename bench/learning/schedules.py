@@ -1,5 +1,6 @@
 """Learning rates: their course over the updates, and the parameters that they are of."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,14 @@ def poly(steps: int, power: float = 0.5) -> Schedule:
 def plateau(steps: float, rise: float, until: float) -> Schedule:
     """Up in a straight line for `rise` updates, constant to update number `until`, down in a straight line to zero."""
     return lambda step: min(1.0, (step + 1) / max(1.0, rise), (steps - step) / max(1.0, steps - until))
+
+
+def one_cycle(steps: int, rise: float = 0.3) -> Schedule:
+    """Up in a straight line for a share `rise` of the updates, then down as half a cosine."""
+    top = max(1.0, rise * steps)
+    return lambda step: (
+        (step + 1) / top if step + 1 <= top else 0.5 + 0.5 * math.cos(math.pi * (step - top) / (steps - top))
+    )
 
 
 def constant(step: int) -> float:
