@@ -7,7 +7,6 @@ import shutil
 import subprocess
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -18,7 +17,7 @@ from bench.errors import UsageError
 from bench.report.content import Entry
 from bench.report.notes import by_value
 from bench.report.published import PUBLISHED, find_table, table_kinds
-from bench.report.render import COLUMNS, Block, Value, render, tabular, write_table
+from bench.report.render import COLUMNS, render, write_table
 from bench.report.tables import main_table, make_table
 from tests.cells import COMPUTED, cell, fill, record
 
@@ -364,18 +363,6 @@ class TestLaTeX:
         assert text.count("{") == text.count("}")
         (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
         assert {line.count(" & ") for line in text.splitlines() if " & " in line} == {len(columns) - 1}
-
-    def test_a_tabular_is_as_pandas_sets_it(self) -> None:
-        """Written by hand since importing pandas takes longer than all else that printing a table does."""
-        rows = (("l2", "10.0 ± 0.5", "--"), ("a", "60.0", "1.5"), ("b", "59.0", "+2.0"))
-        marks = ((0, 0, 0), (0, 1, 0), (0, 2, 0))
-        values = tuple(tuple(map(Value, row, ("", "", ""), mark)) for row, mark in zip(rows, marks, strict=True))
-        style = {0: "", 1: "textbf:--rwrap;", 2: "underline:--rwrap;"}
-        frame = pd.DataFrame(rows, columns=["method", "r=1", "diff"]).map(lambda text: text.replace("±", r"$\pm$"))
-        styler = frame.style.hide(axis="index").apply(lambda _: np.vectorize(style.get)(marks), axis=None)
-        expected = styler.to_latex(hrules=True, column_format="lrr")
-        heading = "\\multicolumn{3}{l}{caviar} \\\\\n\\midrule\n"
-        assert tabular(Block("caviar", ("method", "r=1", "diff"), values)).replace(heading, "") == expected
 
     @pytest.mark.parametrize("name", ["2", "4"])
     @pytest.mark.parametrize("standalone", [False, True])

@@ -198,13 +198,21 @@ def as_latex(table: Table, with_published: bool) -> str:
 
 def tabular(block: Block) -> str:
     """A block as a LaTeX ``tabular`` with booktabs' rules."""
-    style = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")
-    rows = [[style[v.mark].format(for_latex(v.text + v.interval)) for v in row] for row in block.rows]
-    header, *body = (" & ".join(row) + r" \\" for row in [[for_latex(label) for label in block.header], *rows])
-    width = len(block.header)
-    heading = rf"\multicolumn{{{width}}}{{l}}{{{for_latex(block.heading)}}} \\"
-    above = [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule", heading, r"\midrule", header, r"\midrule"]
-    return "\n".join([*above, *body, r"\bottomrule", r"\end{tabular}", ""])
+    import pandas as pd  # half a second, for LaTeX alone
+
+    style = {0: "", 1: "textbf:--rwrap;", 2: "underline:--rwrap;"}
+    texts = [[for_latex(value.text + value.interval) for value in row] for row in block.rows]
+    styles = np.array([[style[value.mark] for value in row] for row in block.rows]).reshape(len(texts), -1)
+    # Headings may repeat ("published"), which a Styler does not take: they go in as a row of their own.
+    frame = pd.DataFrame(texts, columns=range(len(block.header)))
+    styler = frame.style.hide(axis="index").hide(axis="columns")
+    if texts:
+        styler = styler.apply(lambda _: styles, axis=None)
+    columns = "l" + "r" * (len(block.header) - 1)
+    text = styler.to_latex(hrules=True, column_format=columns)
+    heading = rf"\multicolumn{{{len(columns)}}}{{l}}{{{for_latex(block.heading)}}} \\"
+    header = " & ".join(for_latex(label) for label in block.header) + r" \\"
+    return text.replace("\\toprule\n", f"\\toprule\n{heading}\n\\midrule\n{header}\n", 1)
 
 
 def as_document(table: Table, with_published: bool) -> str:
