@@ -17,7 +17,7 @@ from bench.learning.compute import constant
 from bench.learning.weights import load_weights, read_weights
 from methods._grouped_norm import GroupedNorm, norms_of
 
-PART = ("dgd", 2)
+PART = ("dgd", 1)
 
 INPUT = (144, 56)  # height and width in pixels, the centre (in training: a crop) of RESIZED
 RESIZED = (160, 72)

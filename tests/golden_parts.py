@@ -14,7 +14,7 @@ from bench.protocol import scoring as scores
 from bench.protocol import splits as drawing
 from tests.golden_data import picture, project
 
-TRAINED = {"training", "dgd", "srcnn"}
+TRAINED = {"training", "dgd", "grouped_norm", "pixels", "srcnn"}
 
 
 def resize() -> list[float]:
@@ -188,6 +188,41 @@ def dgd() -> list[float]:
     return [*project(features), *project(scores), network.dropout, _dgd.SMOKE_WIDTH, *rules]
 
 
+def grouped_norm() -> list[float]:
+    import torch
+
+    from bench.learning.compute import PLAIN, seeded
+    from methods import _dgd, _finetuning, _grouped_norm
+
+    images = np.stack([picture(k, 0, (160, 72)) for k in range(4)])
+    groups = np.array([0, 1, 0, 1])
+    with seeded(0):
+        network = _dgd.DGDNetwork(width=1 / 8)
+    pixels = torch.from_numpy(images)
+    _finetuning.use_camera_statistics(network, [(lambda rows: _finetuning.centre_of(pixels, rows), groups)], PLAIN)
+    norms = _grouped_norm.norms_of(network)
+    found = project(_finetuning.extract(network, images, PLAIN, groups=np.array([0, 1, -1, 0])))
+    return [*found, *(float(x) for norm in norms.values() for x in (norm.mean.sum(), norm.variance.sum()))]
+
+
+def pixels() -> list[float]:
+    import torch
+
+    from bench.learning import pixels as cutting
+
+    images = torch.from_numpy(np.stack([picture(k, 0, (40, 20)) for k in range(3)]))
+    found = []
+    for augmentation in ("mirror", "crop", "colour"):
+        looks = {
+            name: torch.from_numpy(values)
+            for name, values in cutting.draw_looks(np.random.default_rng(1), 4, augmentation).items()
+        }
+        rows = torch.tensor([0, 2, 1, 0])
+        windows = cutting.cut(images, rows, looks["shift"] + 4, (32, 12), looks["mirror"])
+        found += project(cutting.recolour(windows, looks.get("colour")).numpy())
+    return found
+
+
 def srcnn() -> list[float | str]:
     import torch
 
@@ -211,6 +246,6 @@ PARTS = {
     f.__name__: f
     for f in (
         resize, lowres, splits, fusion, scoring, decode, matching, lomo, gram, distances, scales, selection,
-        dictionaries, training, dgd, srcnn,
+        dictionaries, training, dgd, grouped_norm, pixels, srcnn,
     )
 }  # fmt: skip
