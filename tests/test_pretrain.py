@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.cli.parser import duration
 from bench.engine.cache import Cache
 from bench.learning import pretrain
 from bench.learning.weights import read_weights
@@ -127,3 +128,7 @@ def test_images_too_small_for_a_sub_image(bench, tmp_path) -> None:
     output = bench("pretrain", "srcnn", "--images", tmp_path, "--output", tmp_path / "w", "--profile", "smoke")
     assert (output.code, output.err.count("\n")) == (3, 1)
     assert "images of at least 42x42 pixels" in output.err
+
+
+def test_durations() -> None:
+    assert [duration(text) for text in ("90s", "30m", "2h", "1h30m5s")] == [90, 1800, 7200, 5405]
