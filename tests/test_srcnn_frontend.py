@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from bench.engine.cache import Cache
 from bench.engine.data import load
-from bench.plugin.base import Upscaling
+from bench.plugin.base import Pretraining, Upscaling
 from bench.plugin.spec import dataset_spec
 from bench.plugin.weights_files import describe
 from bench.protocol.resize import resize_all, shrink
@@ -88,6 +88,28 @@ def test_the_release_is_preferred_where_it_is_found(tmp_path) -> None:
         savemat(tmp_path / f"x{n}.mat", release_layout(SRCNN().state_dict()))
     start = SuperResolution(steps=0).fit(replace(case(), profile="quick", weights=tmp_path))
     assert start.initialisation_ == describe(tmp_path / "x3.mat")
+
+
+def test_pretraining_repeats_and_a_killed_one_ends_alike(tmp_path) -> None:
+    photographs = [np.random.default_rng(i).integers(256, size=(70, 60, 3), dtype=np.uint8) for i in range(2)]
+
+    def pretrained(folder: str, steps: int, stop: bool = False) -> dict[str, SRCNN]:
+        def report(line: str) -> None:
+            if stop and line.startswith("x3: update 4 of"):
+                raise KeyboardInterrupt
+
+        given = Pretraining(photographs, None, 1, "smoke", "cpu", tmp_path / folder, report)
+        return SuperResolution(steps=steps, batch=2, sub_image=21).pretrain(given)
+
+    first, again, other = pretrained("a", 4), pretrained("b", 4), pretrained("c", 3)
+    with pytest.raises(KeyboardInterrupt):
+        pretrained("d", 4, stop=True)
+    assert set(first) == {"x2", "x3", "x4"}
+    for name, network in first.items():
+        state = network.state_dict()
+        for same in (again, pretrained("d", 4)):
+            assert all(torch.equal(state[k], v) for k, v in same[name].state_dict().items())
+        assert not torch.equal(state["conv1.weight"], other[name].conv1.weight)
 
 
 def test_it_runs_without_further_set_up(bench, tmp_path) -> None:
