@@ -12,6 +12,7 @@ then holds results.tar.xz* (finished cells, logs) and kept.tar* (weights, checkp
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -69,8 +70,7 @@ def unpack(scratch: Path, earlier: Path | None) -> None:
     if not (scratch / "unpacked").exists():
         (scratch / "work").mkdir(parents=True, exist_ok=True)
         for archive in sorted(HERE.glob("*.tar.*")):
-            with tarfile.open(archive) as tar:
-                tar.extractall(scratch, filter="data")
+            extract(archive, scratch)
         for wheel in sorted((HERE / "wheels").glob("*.whl")):  # a wheel is a zip file of what goes on the path
             with zipfile.ZipFile(wheel) as file:
                 file.extractall(scratch / "site")
@@ -79,9 +79,16 @@ def unpack(scratch: Path, earlier: Path | None) -> None:
         if parts := sorted(Path(str(earlier)).glob(f"{name}*")):
             whole = scratch / name
             whole.write_bytes(b"".join(part.read_bytes() for part in parts))
-            with tarfile.open(whole) as tar:
-                tar.extractall(scratch / "work", filter="data")
+            extract(whole, scratch / "work")
             whole.unlink()
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack an archive, by the system's tar where there is one: it is several times as fast."""
+    command = ["tar", "xf", str(archive), "--no-same-owner", "-C", str(folder)]
+    if not shutil.which("tar") or subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
 
 
 def campaign(name: str, scratch: Path, passed_on: list[str], seconds: float) -> int:
