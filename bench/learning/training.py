@@ -27,6 +27,8 @@ from bench.learning.passes import Loss, captured_or_plain
 from bench.learning.schedules import Schedule
 
 PART = ("training", 1)
+ON_GPU = 20
+"""Times as many updates between two checkpoints: a GPU would spend its time on writing them."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,10 @@ def train(
     loss: called with the model and a batch, under autocast; returns named scalars, of which ``total`` is minimised.
     optimiser: its groups have a ``name`` each; schedule: factor of every group's base rate at update t.
     seed: of the random numbers within updates; initial weights and batches have their own (`seeded`).
-    checkpoint: file that the state is written to every `checkpoint_every` updates and at the end, atomically, and that
-    the training goes on from when it exists (a finished training is then not repeated).  Whoever wants a new training
-    deletes it.  identity: what else the result depends on (data, split), so that a checkpoint of another training is
-    refused.
+    checkpoint: file that the state is written to every `checkpoint_every` updates (on a GPU 20 times that) and at the
+    end, atomically, and that the training goes on from when it exists (a finished training is then not repeated).
+    Whoever wants a new training deletes it.  identity: what else the result depends on (data, split), so that a
+    checkpoint of another training is refused.
     term_gradients: names of groups for which the gradient norm of each single term of the loss is recorded too.
     averaged: weights to be averaged over the updates; kept in the checkpoint too.
 
@@ -123,7 +125,8 @@ def train(
                 ready = [compute.send(batches((step + 1) * accumulate + k)) for k in range(accumulate)]
             last = step + 1 == steps
             over = not last and budget.spent(time.perf_counter() - begun)  # another update would come too late
-            saved = checkpoint is not None and (over or last or (step + 1) % checkpoint_every == 0)
+            due = (step + 1) % (checkpoint_every * (ON_GPU if compute.cuda else 1)) == 0
+            saved = checkpoint is not None and (over or last or due)
             # A GPU is only waited for where its losses are needed; a CPU's are there anyway.
             if recorded or saved or not compute.cuda:
                 first_unchecked = step + 1 - len(unchecked)
