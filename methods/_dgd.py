@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from bench.errors import BenchError
-from bench.learning.compute import constant
+from bench.learning.compute import device_constant
 from bench.learning.weights import load_weights, read_weights
 from methods._grouped_norm import GroupedNorm, norms_of
 
@@ -33,7 +33,7 @@ SMOKE_WIDTH = 1 / 8
 
 def normalise(rgb: Tensor) -> Tensor:
     """RGB, float (n, 3, h, w) in [0, 1], to the network's input: minus MEAN, over STD, per channel; differentiable."""
-    mean, std = (constant(values, rgb.device)[:, None, None] for values in (MEAN, STD))
+    mean, std = (device_constant(values, rgb)[:, None, None] for values in (MEAN, STD))
     return (rgb - mean) / std
 
 

@@ -121,7 +121,7 @@ class Recipe(Trained):
             network,
             ahead(self.batches(given, length), steps, workers(compute)),
             self.loss,
-            torch.optim.SGD(groups, momentum=self.momentum, nesterov=True),
+            torch.optim.SGD(groups, momentum=self.momentum, nesterov=True, fused=compute.cuda),
             plateau(length.images / batch, length.warm_up, self.point(self.constant_until, FULL_RATE, length) / batch),
             steps,
             compute=compute,

@@ -1,5 +1,6 @@
 """What every method whose network is, or ends in, DGD has in common: parameters, where it starts, and matching."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from annotated_types import Ge, Gt
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from bench.errors import BenchError
 from bench.learning.compute import Compute
 from bench.learning.pixels import Augmentation, resident
 from bench.learning.precision import precision_for
@@ -20,6 +22,8 @@ from methods._grouped_norm import Moments, group_norms, moments_of
 
 CHECKPOINT_EVERY = 25  # updates
 SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
+FEWEST = 4
+"""Images of a camera that statistics may be taken from."""
 CENTRE = (RESIZED[0] - INPUT[0]) // 2, (RESIZED[1] - INPUT[1]) // 2  # first row and column
 
 Statistics = Literal["batch", "frozen", "camera"]
@@ -103,12 +107,15 @@ class Groups:
 
     @classmethod
     def of(cls, roles: Mapping[str, np.ndarray]) -> "Groups":
-        """Numbers for all cameras of the training images in each role."""
-        pairs = [(role, camera) for role, cameras in roles.items() for camera in np.unique(cameras).tolist()]
+        """Numbers for all cameras of the training images in each role; BenchError where all have too few images."""
+        counts = {role: Counter(cameras.tolist()) for role, cameras in roles.items()}
+        pairs = [(role, c) for role, found in counts.items() for c in sorted(found) if found[c] >= FEWEST]
+        if not pairs:
+            raise BenchError(f"statistics per camera need {FEWEST} training images of one, and no camera has as many")
         return cls({pair: number for number, pair in enumerate(pairs)})
 
     def rows(self, role: str, cameras: np.ndarray) -> np.ndarray:
-        """The group of each image in a role, int64; -1 for a camera that was not in training."""
+        """The group of each image in a role, int64; -1 for a camera that training has fewer than `FEWEST` images of."""
         return np.array([self.number.get((role, camera), -1) for camera in cameras.tolist()], np.int64)
 
 
@@ -123,7 +130,7 @@ def use_camera_statistics(
     """
     found: dict[int, Moments] = {}
     for look, groups in shown:
-        for group in np.unique(groups):
+        for group in np.unique(groups[groups >= 0]):
             rows = torch.from_numpy(np.flatnonzero(groups == group)).to(compute.device)
             found[int(group)] = moments_of(
                 network, lambda copy, k, look=look, rows=rows: copy.features(look(rows[k])), len(rows), compute
@@ -162,11 +169,12 @@ def extract(
         for group in np.unique(groups):
             folded = network.folded(int(group))
             compute.place(folded)
-            rows = np.flatnonzero(groups == group)
-            pixels = resident([images[rows]], compute)
-            for start in range(0, len(rows), batch):
-                rgb = pixels[start : start + batch].permute(0, 3, 1, 2) / 255
+            rows = groups == group
+            pixels = resident([images if rows.all() else images[rows]], compute)
+            found = []
+            for some in pixels.split(batch):
+                rgb = some.permute(0, 3, 1, 2) / 255
                 with compute.autocast():
-                    found = folded.features(normalise(prepare(rgb)))
-                features[rows[start : start + batch]] = found.float().cpu().numpy()
+                    found.append(folded.features(normalise(prepare(rgb))).float())
+            features[rows] = torch.cat(found).cpu().numpy()
     return features

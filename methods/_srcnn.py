@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, unfold
 
 from bench.errors import DataError
-from bench.learning.compute import constant
+from bench.learning.compute import device_constant
 from bench.learning.weights import load_weights, read_weights
 
 PART = ("srcnn", 1)
@@ -34,13 +34,13 @@ INVERSE = tuple(map(tuple, np.linalg.inv(np.array(YCBCR) / 255).tolist()))
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
     """Matlab's rgb2ycbcr: float (n, 3, h, w), R, G, B in [0, 1], to Y, Cb, Cr in [0, 1]; differentiable."""
-    matrix, offset = (constant(values, rgb.device) / 255 for values in (YCBCR, OFFSET))
+    matrix, offset = (device_constant(values, rgb) / 255 for values in (YCBCR, OFFSET))
     return torch.einsum("ij,njhw->nihw", matrix, rgb) + offset[:, None, None]
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """The inverse of `rgb_to_ycbcr`; not clamped: colours outside the RGB cube stay outside [0, 1]."""
-    inverse, offset = constant(INVERSE, ycbcr.device), constant(OFFSET, ycbcr.device) / 255
+    inverse, offset = device_constant(INVERSE, ycbcr), device_constant(OFFSET, ycbcr) / 255
     return torch.einsum("ij,njhw->nihw", inverse, ycbcr - offset[:, None, None])
 
 
@@ -76,11 +76,12 @@ class SRCNN(nn.Module):
         Cb and Cr pass through; valid convolutions crop them to the size of Y.  Colour arithmetic stays in float32 under
         autocast: bf16 has fewer levels than an 8-bit image.
         """
-        ycbcr = rgb_to_ycbcr(rgb)
+        with torch.autocast(rgb.device.type, enabled=False):
+            ycbcr = rgb_to_ycbcr(rgb.float())
         luma = self(ycbcr[:, :1])
         with torch.autocast(rgb.device.type, enabled=False):
             b, (h, w) = self.border, ycbcr.shape[2:]
-            chroma = ycbcr[:, 1:, b : h - b, b : w - b].float()
+            chroma = ycbcr[:, 1:, b : h - b, b : w - b]
             return ycbcr_to_rgb(torch.cat([luma.float(), chroma], dim=1)).clamp(0, 1)
 
     def pass_through(self) -> "SRCNN":

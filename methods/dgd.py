@@ -127,6 +127,7 @@ class DGD(FineTuned):
         if stage.batch_statistics == "camera":
             self.groups_ = Groups.of({role: images.camera for role, images in sides.items()})
             groups = np.concatenate([self.groups_.rows(role, images.camera) for role, images in sides.items()])
+            self.compute_.place(self.network_)
             use_camera_statistics(self.network_, [(lambda k: centre_of(pixels, k), groups)], self.compute_)
         self.network_.frozen = stage.batch_statistics == "frozen"
         if not stage.steps:

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.errors import BenchError
 from bench.learning.compute import PLAIN, seeded
+from bench.learning.schedules import parameter_groups
 from methods._dgd import DGDNetwork
 from methods._finetuning import Groups, extract
 from methods._grouped_norm import GroupedNorm, group_norms, moments_of
@@ -77,9 +79,20 @@ def test_groups_are_extracted_apart(network) -> None:
 
 
 def test_groups_by_role_and_camera() -> None:
-    groups = Groups.of({"gallery": np.array(["b", "b"]), "probe": np.array(["a", "c", "a"])})
-    assert groups.rows("probe", np.array(["c", "a", "x"])).tolist() == [2, 1, -1]
+    groups = Groups.of({"gallery": np.array(["b"] * 4), "probe": np.array([*"acacaaccxxx"])})
+    assert groups.rows("probe", np.array(["c", "a", "y"])).tolist() == [2, 1, -1]
     assert groups.rows("gallery", np.array(["b", "a"])).tolist() == [0, -1]
+    assert groups.rows("probe", np.array(["x"])).tolist() == [-1], "three images are too few"
+    with pytest.raises(BenchError, match="need 4 training images"):
+        Groups.of({"gallery": np.array(["b"] * 3)})
+
+
+def test_the_solver_treats_grouped_norms_as_norms(network) -> None:
+    before = {group["name"]: len(group["params"]) for group in parameter_groups(network, "dgd", 0.1, 5e-4)}
+    images = torch.rand(4, 3, 144, 56)
+    group_norms(network, [moments_of(network, lambda copy, rows: copy.features(images[rows]), 4, PLAIN)])
+    after = {group["name"]: len(group["params"]) for group in parameter_groups(network, "dgd", 0.1, 5e-4)}
+    assert after == before
 
 
 def test_frozen_statistics_stay(network) -> None:

@@ -15,6 +15,8 @@ from bench.learning.compute import Compute
 from bench.learning.schedules import Schedule
 
 Curves = dict[str, Any]
+CHANGING = ("lr", "fused", "foreach", "capturable", "differentiable")
+"""Of an optimiser's group: what changes within a training, or with the device that it goes on on."""
 SHOWN = ("identity", "seed", "steps", "accumulate", "precision")  # of a checkpoint, when it is another training's
 
 
@@ -38,7 +40,8 @@ def about_training(
         "precision": compute.precision,
         "model": {name: list(tensor.shape) for name, tensor in model.state_dict().items()},
         "groups": [
-            {k: v for k, v in group.items() if isinstance(v, plain) and k != "lr"} | {"size": len(group["params"])}
+            {k: v for k, v in group.items() if isinstance(v, plain) and k not in CHANGING}
+            | {"size": len(group["params"])}
             for group in groups
         ],
         "schedule": [schedule(step) for step in range(0, steps, max(1, steps // 8))],

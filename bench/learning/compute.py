@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -81,7 +81,11 @@ class Compute:
             torch.use_deterministic_algorithms(True)
         try:
             torch.backends.cuda.matmul.allow_tf32 = tf32
-            with torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=tf32):
+            here = torch.cuda.device(self.device) if self.cuda else nullcontext()
+            with (
+                here,
+                torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=tf32),
+            ):
                 yield
         finally:
             torch.backends.cuda.matmul.allow_tf32 = products
@@ -92,10 +96,14 @@ PLAIN = Compute()
 """On the CPU, in float32."""
 
 
+def device_constant(values: tuple[Any, ...], like: Tensor) -> Tensor:
+    """Numbers as a tensor of `like`'s device and type: copied there once, and never while a graph is captured."""
+    return _device_constant(values, like.device, like.dtype)
+
+
 @lru_cache(maxsize=64)
-def constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
-    """Numbers as a float32 tensor that stays on the device: copied once, and never while a graph is captured."""
-    return torch.tensor(values, dtype=torch.float32, device=device)
+def _device_constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 @contextmanager

@@ -48,7 +48,9 @@ def draw_looks(rng: np.random.Generator, n: int, augmentation: Augmentation) -> 
 
 def resident(images: Sequence[np.ndarray], compute: Compute) -> Tensor:
     """Arrays of uint8 RGB images (n_i, h, w, 3), one after the other, as one tensor on the device."""
-    return torch.from_numpy(np.concatenate(images)).to(compute.device)
+    whole = images[0] if len(images) == 1 else np.concatenate(images)
+    # torch takes no array that is read only, as a file's is.
+    return torch.from_numpy(np.require(whole, requirements=["C", "W"])).to(compute.device)
 
 
 def cut(images: Tensor, rows: Tensor, corner: Tensor, size: tuple[int, int], mirror: Tensor) -> Tensor:

@@ -37,13 +37,16 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Groups for an optimiser: ``name``, the weights; ``name.bias``, biases; ``name.norm``, gains and shifts of norms.
 
+    A norm is a module whose ``weight``, the gain, has one dimension.
     weight_decay: of the weights; biases and norms have none.  bias_lr: the biases' learning rate, as a multiple of `lr`
     (2 in Caffe's habit).  A kind that the model lacks has no group.
     """
     weights, biases, norms = [], [], []
     for module in model.modules():
-        for key, parameter in module.named_parameters(recurse=False):
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        own = dict(module.named_parameters(recurse=False))
+        norm = "weight" in own and own["weight"].ndim == 1
+        for key, parameter in own.items():
+            if norm:
                 norms.append(parameter)
             elif key == "bias":
                 biases.append(parameter)

@@ -3,7 +3,7 @@
 What update number t does depends on the weights before it, on t and on the seed, and on nothing else: batches are a
 function of their number, and every update draws its random numbers (dropout) from a generator seeded by (seed, t).  A
 training that was killed and goes on from its checkpoint therefore ends with the weights of one left alone, bit for bit
-on the same machine with the same number of threads.
+on the same machine with the same number of threads, on a GPU with `Compute.deterministic`.
 
 torch is imported with this module: import it where a network is trained.
 """
@@ -23,11 +23,11 @@ from bench import budget
 from bench.errors import BenchError
 from bench.learning.checkpoints import Curves, about_training, resume, save
 from bench.learning.compute import PLAIN, Batch, Compute, seeded
-from bench.learning.passes import Loss, captured_or_plain
+from bench.learning.passes import Loss, passes_for
 from bench.learning.schedules import Schedule
 
 PART = ("training", 1)
-ON_GPU = 20
+FEWER_ON_GPU = 20
 """Times as many updates between two checkpoints: a GPU would spend its time on writing them."""
 
 
@@ -68,6 +68,8 @@ def train(
     batches: batch number i, named CPU tensors, as a pure function of i: a resumed training asks for the same i again.
     Update t uses the batches t * accumulate ... t * accumulate + accumulate - 1 and the mean of their gradients.
     loss: called with the model and a batch, under autocast; returns named scalars, of which ``total`` is minimised.
+    On a GPU its operations are captured and repeated (`bench.learning.passes`): it may depend on the batch's tensors,
+    the weights and torch's random numbers, and on nothing else that changes.
     optimiser: its groups have a ``name`` each; schedule: factor of every group's base rate at update t.
     seed: of the random numbers within updates; initial weights and batches have their own (`seeded`).
     checkpoint: file that the state is written to every `checkpoint_every` updates (on a GPU 20 times that) and at the
@@ -103,7 +105,7 @@ def train(
         model.train()
         start = time.perf_counter()
         ready = [compute.send(batches(first * accumulate + k)) for k in range(accumulate)] if first < steps else []
-        passes = captured_or_plain(model, loss, [p for group in groups for p in group["params"]], compute, ready)
+        passes = passes_for(model, loss, [p for group in groups for p in group["params"]], compute)
         unchecked: list[dict[str, Tensor]] = []  # mean losses of the latest updates, still on the device
 
         for step in range(first, steps):
@@ -125,7 +127,7 @@ def train(
                 ready = [compute.send(batches((step + 1) * accumulate + k)) for k in range(accumulate)]
             last = step + 1 == steps
             over = not last and budget.spent(time.perf_counter() - begun)  # another update would come too late
-            due = (step + 1) % (checkpoint_every * (ON_GPU if compute.cuda else 1)) == 0
+            due = (step + 1) % (checkpoint_every * (FEWER_ON_GPU if compute.cuda else 1)) == 0
             saved = checkpoint is not None and (over or last or due)
             # A GPU is only waited for where its losses are needed; a CPU's are there anyway.
             if recorded or saved or not compute.cuda:
