@@ -2,7 +2,8 @@
 
 ``python -m tests.benchmarks.bench_training [--device cuda] [--precision bfloat16] [--batch 20] [--rounds 3]``
 
-The same maths on both sides: one forward pass of the three streams (3 x batch images), the joint loss, one SGD update.
+The same maths on both sides: images cut on the device, one forward pass of the three streams (3 x batch images), the
+joint loss, one SGD update, on a GPU as a captured graph.
 Ours: the precision asked for, by default the one that ``auto`` chooses on this machine, channels last, batch
 normalisations folded for extraction.
 Also printed: the share of this machine's own measured matrix-product peak in that precision.
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 
 from bench.engine.provenance import machine
-from bench.learning.compute import Compute, seeded
+from bench.learning.compute import Batch, Compute, seeded
+from bench.learning.passes import passes_for
+from bench.learning.pixels import cut, resident
 from bench.learning.precision import precision_for
 from bench.learning.schedules import parameter_groups
 from methods._dgd import INPUT, RESIZED, normalise
@@ -90,29 +93,34 @@ def matmul_peak(compute: Compute, size: int = 2048, rounds: int = 5) -> float:
 
 
 def training_step(compute: Compute, batch: int) -> Callable[[], None]:
-    """One update of SING on random images; weights and momentum stay from call to call."""
+    """One update of SING as `train` does it, from images that lie on the device; weights and momentum stay."""
+    method, rng = SING(), np.random.default_rng(0)
     with seeded(0):
         network = SINGNetwork(PEOPLE, 1.0, 0.5, "y").train()
         network.sr.pass_through()
-        sent = compute.send(
-            {
-                "hr": torch.rand(batch, 3, *INPUT),
-                "low": torch.rand(2 * batch, 3, *RESIZED),
-                "people": torch.randint(PEOPLE, (3 * batch,)),
-            }
-        )
-    sent["people"] = sent["people"].to(compute.device)
     compute.place(network)
+    images = [rng.integers(256, size=(PEOPLE * n, *RESIZED, 3), dtype=np.uint8) for n in (1, 2)]
+    hr, low = (resident([side], compute) for side in images)
+    drawn = {"rows": rng.integers(PEOPLE, size=batch), "people": rng.integers(PEOPLE, size=3 * batch)}
+    drawn |= {"low.rows": rng.integers(2 * PEOPLE, size=2 * batch), "mirror": np.zeros(batch, bool)}
+    drawn |= {"corner": np.full((batch, 2), 8), "low.corner": np.zeros((2 * batch, 2), np.int64)}
+    drawn["low.mirror"] = np.zeros(2 * batch, bool)
     groups = network.sr.parameter_groups(1e-5) + parameter_groups(network.reid, "dgd", 0.01, 5e-4, bias_lr=2.0)
-    optimiser = torch.optim.SGD(groups, momentum=0.9)
-    method = SING()
+    optimiser = torch.optim.SGD(groups, momentum=0.9, fused=compute.cuda)
+
+    def loss(network: SINGNetwork, batch: Batch) -> Batch:
+        cuts = {
+            "hr": cut(hr, batch["rows"], batch["corner"], INPUT, batch["mirror"]),
+            "low": cut(low, batch["low.rows"], batch["low.corner"], RESIZED, batch["low.mirror"]),
+        }
+        return method.loss(network, {**batch, **cuts})
+
+    passes = passes_for(network, loss, [p for group in groups for p in group["params"]], compute)
+    ready = [compute.send({name: torch.from_numpy(values) for name, values in drawn.items()})]
 
     def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
         with compute.active():
-            with compute.autocast():
-                total = method.loss(network, sent)["total"]
-            total.backward()
+            passes(ready, None)
         optimiser.step()
 
     return step
