@@ -91,7 +91,7 @@ def measure(
         model = fit_and_match(view, options.ratio, train, held_out, 1)
     seconds = time.perf_counter() - start
     score = make_trial(view, held_out).score(model.distances)
-    result = [*(100 * score.cmc[k - 1] for k in (1, 5, 10, 20)), 100 * score.mean_ap, seconds]
+    result = [*(100 * score.cmc[min(k, len(score.cmc)) - 1] for k in (1, 5, 10, 20)), 100 * score.mean_ap, seconds]
     if finished:
         finished.parent.mkdir(parents=True, exist_ok=True)
         finished.write_text(json.dumps(result))
