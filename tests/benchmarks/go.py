@@ -134,7 +134,7 @@ def unpack_earlier(earlier: Path, scratch: Path) -> None:
 
 
 def require_own(work: Path, output: Path, taken: Path | None) -> None:
-    """Refused for an output whose results the work folder does not hold.  taken: the output that it has just taken in."""
+    """Refused for an output whose results the work folder does not hold.  taken: the output that it just took in."""
     if not list(output.glob("results.tar.xz.*")) or (taken and taken.resolve() == output.resolve()):
         return
     if not set(packings(output)[-1:]) & set(packings(work)):
