@@ -85,16 +85,17 @@ def run_lines(group: Sequence[Step]) -> list[Ended]:
     """Several `run` lines as one run, cells in the order of the lines; one that cannot be run costs no other."""
     from bench.engine.run import Report
 
-    planned = [plan_line(step) for step in group]
-    works = [work for work in planned if not isinstance(work, str)]
-    report, broken = Report(), dict.fromkeys(map(id, works), "")
+    planned = {step.where: plan_line(step) for step in group}
+    works = {where: work for where, work in planned.items() if not isinstance(work, str)}
+    report, broken = Report(), dict.fromkeys(works, "")
     if works and not any(step.runs and step.runs.dry_run for step in group):
-        if (error := run_cells([work for work, _ in works], works[0][1], report)) and len(works) == 1:
-            broken[id(works[0])] = error
-        elif error:
+        settings = next(iter(works.values()))[1]
+        error = run_cells([work for work, _ in works.values()], settings, report)
+        broken = dict.fromkeys(works, error)
+        if error and len(works) > 1:
             print("bench: each line by itself", file=sys.stderr)
-            broken = {id(line): run_cells([line[0]], line[1], report) for line in works}
-    return [line_ended(step, work, report, broken.get(id(work), "")) for step, work in zip(group, planned, strict=True)]
+            broken = {where: run_cells([work], how, report) for where, (work, how) in works.items()}
+    return [line_ended(step, planned[step.where], report, broken.get(step.where, "")) for step in group]
 
 
 def run_cells(works: "Sequence[Todo]", settings: "Settings", report: "Report") -> str:
