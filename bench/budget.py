@@ -15,6 +15,8 @@ EXIT_CODE = 4
 RESERVE = 0.05
 """Share of a budget that is kept for writing what there is, within `LEAST_RESERVE` and `MOST_RESERVE` seconds."""
 LEAST_RESERVE, MOST_RESERVE = 3.0, 20.0
+AGAIN = 1.0
+"""Seconds between two interrupts of what still runs at a budget's cut: a single one may be lost, as in `__del__`."""
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -37,6 +39,7 @@ class Budget:
 
 
 _current: Budget | None = None
+_shields = 0
 
 
 def left() -> float:
@@ -66,10 +69,14 @@ def shared(budget: Budget | None) -> Iterator[None]:
 def limited(seconds: float | None) -> Iterator[None]:
     """Keep to a budget that begins now; `OutOfTime` in the main thread for whatever still runs at its `cut`.
 
-    None changes nothing.
+    None changes nothing.  Other threads than the main one keep to the budget, but cannot be interrupted.
     """
-    if seconds is None or threading.current_thread() is not threading.main_thread():
+    if seconds is None:
         yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        with shared(Budget.of(seconds)):
+            yield
         return
     outer, handler = _current, signal.getsignal(signal.SIGALRM)
     with shared(Budget.of(seconds)):
@@ -82,15 +89,32 @@ def limited(seconds: float | None) -> Iterator[None]:
                 signal.signal(signal.SIGALRM, handler)
 
 
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Let what ends or sums up a command come to its end, past the `cut` of a budget too."""
+    global _shields
+    _shields += 1
+    try:
+        yield
+    finally:
+        if 0 < signal.getitimer(signal.ITIMER_REAL)[0] < AGAIN and spent():
+            # What comes next has a whole second too, so as to leave what it holds in order.
+            signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+        _shields -= 1
+
+
 def current() -> Budget | None:
     """The budget that this process keeps to."""
     return _current
 
 
 def _ring_at(budget: Budget | None) -> None:
+    """Interrupt the main thread at a budget's cut and then again and again; where that is past, after a while."""
     signal.signal(signal.SIGALRM, _ring)
-    signal.setitimer(signal.ITIMER_REAL, max(budget.cut - time.monotonic(), 1e-3) if budget else 0)
+    ahead = budget.cut - time.monotonic() if budget else 0.0
+    signal.setitimer(signal.ITIMER_REAL, (ahead if ahead > 0 else AGAIN) if budget else 0, AGAIN)
 
 
 def _ring(_signal: int, _frame: FrameType | None) -> None:
-    raise OutOfTime
+    if not _shields:
+        raise OutOfTime

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from bench import budget
 from bench.cli import main
 from bench.learning.device import resolve_device, torch_threads
 
@@ -101,3 +103,31 @@ def bench_process(*arguments: object, cwd: Path = ROOT, **environment: str) -> s
         cwd=cwd, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
+
+
+@pytest.fixture
+def campaign(tmp_path):
+    def write(*lines: str) -> Path:
+        path = tmp_path / "own.campaign"
+        path.write_text("\n".join(lines))
+        return path
+
+    return write
+
+
+class Clock:
+    """Time that passes by a second whenever it is asked for, and by as much as it is told."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(budget, "time", clock)
+    return clock

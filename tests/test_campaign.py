@@ -1,199 +1,57 @@
-"""Campaigns and budgets: commands from a file in the time there is, and what is left when it ends."""
+"""Campaigns: commands from a file in the time there is, how each ended, and which are done."""
 
-import math
-import os
-import signal
 import subprocess
-import sys
-import tarfile
-import time
-from contextlib import nullcontext
-from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import torch
 
 from bench import budget
-from bench.cli.steps import check_names, find_campaign, grouped, read_campaign
-from bench.engine import store as stores
+from bench.cli.journal import Journal
+from bench.cli.parser import build_parser
+from bench.cli.steps import Step, check_names, find_campaign, grouped, hold, read_campaign
 from bench.engine.store import Store
-from bench.errors import UsageError
-from tests.benchmarks import go, pack_campaign
-from tests.conftest import ROOT
-from tests.test_training import equal, fit, net
+from bench.errors import StorageError
 
 SMALL = "synthetic[identities=24]"
-TRAINED = '''
-import numpy as np
-from scipy.spatial.distance import cdist
+KILLER = """
+import os
+import signal
 
 from bench import Method
 
 
-class Sitter(Method):
-    """A layer on mean colours, trained for twenty updates."""
-
-    name = "sitter"
-    scales = "own"
-    profiles = True
-
-    def fit(self, train):
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        from bench.learning.compute import seeded
-        from bench.learning.schedules import parameter_groups, poly
-        from bench.learning.training import train as train_network
-
-        _, people = np.unique(train.gallery.identity, return_inverse=True)
-        x = torch.tensor(self.colours(train.gallery))
-        with seeded(train.seed):
-            self.net = torch.nn.Linear(3, int(people.max()) + 1)
-        batch = {"x": x, "people": torch.tensor(people)}
-        train_network(
-            self.net,
-            lambda i: batch,
-            lambda net, batch: {"total": cross_entropy(net(batch["x"]), batch["people"])},
-            torch.optim.SGD(parameter_groups(self.net, "net", 0.1), momentum=0.9),
-            poly(20),
-            20,
-            checkpoint=train.workspace and train.workspace / "net.pt",
-        )
-        return self
-
-    def colours(self, images):
-        return images.array().mean((1, 2)).astype(np.float32) / 255
+class Killer(Method):
+    name = "killer"
 
     def distances(self, probe, gallery):
-        weight = self.net.weight.detach().numpy().T
-        return cdist(self.colours(probe) @ weight, self.colours(gallery) @ weight)
-'''
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-class Clock:
-    """Time that passes by a second whenever it is asked for, and by as much as it is told."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-
-    def monotonic(self) -> float:
-        self.now += 1
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(budget, "time", clock)
-    return clock
-
-
-@pytest.fixture
-def campaign(tmp_path):
-    def write(*lines: str) -> Path:
-        path = tmp_path / "own.campaign"
-        path.write_text("\n".join(lines))
-        return path
-
-    return write
-
-
-class TestBudget:
-    @pytest.mark.parametrize("text", ["soon", "", "0s", "5", "3 m", "1m1h", "٣m"])
-    def test_no_time(self, bench, text) -> None:
-        output = bench("run", "--all", "--budget", text)
-        assert (output.code, output.err.count("\n")) == (2, 1)
-        assert "14m" in output.err
-
-    @pytest.mark.parametrize(("seconds", "reserve"), [(3600, 20), (200, 10), (60, 3), (4, 2)])
-    def test_what_is_kept_for_writing(self, monkeypatch, seconds, reserve) -> None:
-        monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: 1000.0))
-        found = budget.Budget.of(seconds)
-        assert (found.stop, found.cut) == (1000 + seconds - reserve, 1000 + seconds - reserve / 2)
-
-    def test_what_does_not_look_at_the_time_is_cut(self) -> None:
-        before = signal.getsignal(signal.SIGALRM)
-        start = time.monotonic()
-        with pytest.raises(budget.OutOfTime), budget.limited(0.4):
-            time.sleep(30)
-        assert time.monotonic() - start < 20
-        assert signal.getsignal(signal.SIGALRM) is before
-        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-
-    def test_the_earlier_of_two_holds(self) -> None:
-        with budget.limited(1000), budget.limited(100):
-            assert 90 < budget.left() < 100
-            with budget.limited(5000):
-                assert budget.left() < 100
-        assert budget.left() == float("inf")
-
-    def test_cells_that_are_left_are_run_later(self, bench, clock, tmp_path, monkeypatch) -> None:
-        put = Store.put
-
-        def slow(*arguments) -> None:
-            clock.now += 20
-            put(*arguments)
-
-        monkeypatch.setattr(Store, "put", slow)
-        command = ("run", "-m", "bicubic+l2", "-d", SMALL, "--results", tmp_path / "r", "--jobs", 1, "--budget", "100s")
-        first = bench(*command)
-        done = first.out.count("rank-1")
-        assert 3 <= done <= 5, "of 95 seconds each takes 20 and a little"
-        assert (first.code, f"{10 - done} cells left" in first.err) == (budget.EXIT_CODE, True)
-        codes = [first.code]
-        while codes[-1]:
-            codes.append(bench(*command).code)
-            assert len(codes) < 9
-        assert len(Store(tmp_path / "r").read_all()[0]) == 10
-
-    def test_a_cell_trained_in_many_sittings_is_the_cell_of_one(self, bench, request, tmp_path, one_thread) -> None:
-        (tmp_path / "plugins").mkdir()
-        (tmp_path / "plugins" / "sitter.py").write_text(TRAINED)
-        command = ["run", "-m", "sitter", "-d", SMALL, "--splits", 0, "--jobs", 1, "--plugins", tmp_path / "plugins"]
-        assert bench(*command, "--results", tmp_path / "one").code == 0
-        request.getfixturevalue("clock")
-        sittings = 1
-        while bench(*command, "--results", tmp_path / "many", "--budget", "10s").code == budget.EXIT_CODE:
-            sittings += 1
-            assert len(Store(tmp_path / "many").read_all()[0]) == 0
-        assert sittings > 2
-        one, many = (Store(tmp_path / name) for name in ("one", "many"))
-        (cell,) = (result.cell for result in one.read_all()[0])
-        found = [store.distances(cell) for store in (one, many)]
-        assert len(found[0]) >= 1
-        assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
-
-
-class TestTraining:
-    def test_one_update_a_sitting_equals_left_alone(self, tmp_path) -> None:
-        left_alone, path = net(), tmp_path / "training.pt"
-        curves = fit(left_alone)
-        for sitting in range(1, 8):
-            model = net()
-            ends = nullcontext() if sitting == 7 else pytest.raises(budget.OutOfTime)
-            with budget.shared(budget.Budget(stop=0.0, cut=math.inf)), ends:
-                found = fit(model, checkpoint=path, checkpoint_every=100)
-            assert torch.load(path)["step"] == sitting
-        assert equal(left_alone, model)
-        assert found == curves
-
-    def test_no_update_is_begun_that_would_come_too_late(self, tmp_path, monkeypatch) -> None:
-        monkeypatch.setattr(budget, "left", lambda: 10.0)
-        monkeypatch.setattr("bench.learning.training.time.perf_counter", iter(range(0, 10_000, 15)).__next__)
-        with pytest.raises(budget.OutOfTime):
-            fit(net(), checkpoint=tmp_path / "training.pt")
-        assert torch.load(tmp_path / "training.pt")["step"] == 1
+def states(out: str) -> list[str]:
+    """How the steps ended, as the last lines of a campaign's output say."""
+    return [line.split()[0] for line in out.rpartition("\ncampaign ")[2].splitlines()[1:]]
 
 
 class TestFile:
-    @pytest.mark.parametrize("name", ["gpu", "rehearsal"])
-    def test_those_that_come_with_bench_hold_commands_and_names(self, name) -> None:
+    @pytest.mark.parametrize(("name", "short", "long"), [("gpu", "quick", "paper"), ("rehearsal", "smoke", "smoke")])
+    def test_those_that_come_with_bench_hold_commands_and_names(self, name, short, long) -> None:
         steps = read_campaign(find_campaign(name))
         check_names(steps)
-        kinds = [step.words[0] for step in steps]
-        assert kinds[:3] == ["pytest", "run", "run"] if name == "gpu" else ["pytest", "run", "pretrain"]
+        kinds = [(step.words[0], getattr(step.options, "profile", None)) for step in steps]
+        pretrained = "smoke" if name == "rehearsal" else "paper"
+        first = [("pytest", None), ("run", short), ("run", long), ("pretrain", pretrained)]
+        assert kinds == first + [("run", long)] * 10
+        assert [len(group) for group in grouped(steps)] == [1, 1, 1, 1, 10]
+        assert [step.runs.jobs for step in steps if step.runs] == [None, 1, *[None] * 10]
+        every, timed, *rows = [step.runs.method for step in steps if step.runs]
+        assert every == timed == [method for row in rows[:5] for method in row]
+        assert rows[:5] == rows[5:]
+
+    def test_jobs_of_a_lines_own_stay(self, campaign) -> None:
+        steps = read_campaign(campaign("run -m sing -d caviar --jobs 1", "run -m sing -d viper"))
+        hold(steps, build_parser().parse_args(["run", "--campaign", "own", "--jobs", "3", "--device", "cpu"]))
+        assert [(step.runs.jobs, step.runs.device) for step in steps] == [(1, "cpu"), (3, "cpu")]
+        assert [len(group) for group in grouped(steps)] == [1, 1]
 
     @pytest.mark.parametrize(
         ("line", "said"),
@@ -242,8 +100,7 @@ class TestCampaign:
         lines = [line.split()[1:] for line in first.out.splitlines() if "rank-1" in line]
         assert [line[0] for line in lines] == ["bilinear+l2", "bicubic+l2", "bicubic+l2"]
         assert (first.code, second.code) == (1, 1), "VIPeR is not there, which costs no other line"
-        states = [[line.split()[0] for line in out.splitlines()[-4:]] for out in (first.out, second.out)]
-        assert states == [["done", "done", "failed", "done"]] * 2
+        assert states(first.out) == states(second.out) == ["done", "done", "failed", "done"]
         assert "0 to run" in second.out
         assert "pytest --version: before" in second.out
 
@@ -261,67 +118,86 @@ class TestCampaign:
             patch.setattr("bench.cli.campaign.subprocess.run", long)
             output = bench(*command)
         assert output.code == budget.EXIT_CODE
-        assert [line.split()[0] for line in output.out.splitlines()[-2:]] == ["done", "left"]
+        assert states(output.out) == ["done", "left"]
         assert bench(*command).code == 0
 
     def test_dry(self, bench, campaign, tmp_path) -> None:
         path = campaign("pytest --version", f"run -m bicubic+l2 -d {SMALL} --splits 0")
         output = bench("run", "--campaign", path, "--results", tmp_path / "r", "--dry-run")
-        assert f"would run bicubic+l2 {SMALL} split 0" in output.out
+        assert f"would run bicubic+l2 on {SMALL}" in output.out
+        assert states(output.out) == ["planned", "planned"]
         assert not list(tmp_path.rglob("*.json"))
 
+    def test_a_killed_worker_costs_no_other_line(self, bench, campaign, tmp_path) -> None:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins" / "killer.py").write_text(KILLER)
+        path = campaign(f"run -m bicubic+killer -d {SMALL} --splits 0-1", f"run -m bicubic+l2 -d {SMALL} --splits 0-1",
+                        "pytest --version")  # fmt: skip
+        where = ("--results", tmp_path / "r", "--plugins", tmp_path / "plugins")
+        output = bench("run", "--campaign", path, *where, "--jobs", 2)
+        assert (output.code, states(output.out)) == (1, ["failed", "done", "done"])
+        assert "--splits 0-1: 0 of 2 cells; a worker process was killed" in output.out
+        assert len(Store(tmp_path / "r").read_all()[0]) == 2
 
-class TestPack:
-    def test_images_stay_out_of_git(self, tmp_path, capsys) -> None:
-        assert pack_campaign.main([str(ROOT / "packed"), "--campaign", "rehearsal"]) == 2
-        assert "git work tree" in capsys.readouterr().err
-        assert not (ROOT / "packed").exists()
-        pack_campaign.refuse_in_git(ROOT / "build" / "packed")
-        pack_campaign.refuse_in_git(tmp_path / "packed")
+    def test_a_full_disk_ends_it(self, bench, campaign, tmp_path, monkeypatch) -> None:
+        def full(*arguments) -> None:
+            raise StorageError("no space left")
 
-    def test_sets_of_a_campaign_are_found_on_disk(self, tmp_path, campaign) -> None:
-        folder = tmp_path / "data" / "mine"
-        folder.mkdir(parents=True)
-        (folder / "people.csv").write_text("")
-        with pytest.raises(UsageError):
-            pack_campaign.images_of(read_campaign(campaign("run -m sing -d nowhere")), None, tmp_path)
-        assert pack_campaign.images_of(read_campaign(campaign(f"run -m sing -d {SMALL}")), None, tmp_path) == {}
+        monkeypatch.setattr(Store, "put", full)
+        path = campaign(f"run -m bicubic+l2 -d {SMALL} --splits 0", "pytest --version")
+        output = bench("run", "--campaign", path, "--results", tmp_path / "r", "--jobs", 1)
+        assert (output.code, output.err) == (1, "bench: no space left\n")
+        assert "pytest" not in output.out
 
-    def test_what_came_back_is_adopted(self, bench, tmp_path, monkeypatch) -> None:
-        work, back = tmp_path / "work", tmp_path / "back"
-        command = ("run", "-m", "bicubic+l2", "-d", SMALL, "--splits", "0-1", "--jobs", 1)
-        work.mkdir()
-        assert bench(*command, "--results", work / "store").code == 0
-        (work / "net.pt").write_bytes(os.urandom(5000))
-        monkeypatch.setattr(go, "PART", 512)
-        go.pack(work, tmp_path / "out")
-        parts = sorted((tmp_path / "out").iterdir())
-        assert {p.name for p in parts} >= {"results.tar.xz.00", "results.tar.xz.01", "kept.tar.00", "kept.tar.09"}
-        assert all(part.stat().st_size <= 512 for part in parts)
-        whole = tmp_path / "whole"
-        whole.write_bytes(b"".join(p.read_bytes() for p in parts if p.name.startswith("results")))
-        with tarfile.open(whole) as tar:
-            tar.extractall(back, filter="data")
-        measured = tmp_path / "measured"
-        measured.mkdir()
-        monkeypatch.setattr(stores, "MEASURED", measured)
-        output = bench("adopt", "--results", back / "store", "-d", SMALL)
-        assert (output.code, output.out.split()[0]) == (0, "2")
-        assert [r.cell.split for r in Store(measured).read_all()[0]] == [0, 1]
 
-    @pytest.mark.slow
-    def test_the_rehearsal_ends_on_a_bare_machine(self, tmp_path) -> None:
-        packed, scratch, out = tmp_path / "packed", tmp_path / "scratch", tmp_path / "out"
-        have = [word for text in (*pack_campaign.dependencies(), *pack_campaign.FOR_TESTS) for word in ("--have", text)]
-        assert pack_campaign.main([str(packed), "--campaign", "rehearsal", *have]) == 0
-        call = [sys.executable, packed / "go.py", "--campaign", "rehearsal", "--budget", "70s", "--output", out,
-                "--scratch", scratch, "--jobs", "2"]  # fmt: skip
-        for _ in range(20):
-            start = time.monotonic()
-            process = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env={"HOME": str(tmp_path)})
-            assert time.monotonic() - start < 90
-            if process.returncode != budget.EXIT_CODE:
-                break
-        assert (process.returncode, process.stderr) == (0, "")
-        assert len(Store(scratch / "work" / "store").read_all()[0]) == 15
-        assert list(out.glob("kept.tar.*")), "the pre-trained weights"
+class TestJournal:
+    """Which steps are done: each changed circumstance has its step done again."""
+
+    @pytest.fixture
+    def journal(self, tmp_path, monkeypatch) -> Journal:
+        monkeypatch.setattr("bench.engine.provenance.git_commit", lambda: "one")
+        devices = {"auto": "cpu", "cpu": "cpu", "cuda": "cuda"}
+        monkeypatch.setattr("bench.learning.device.resolve_device", devices.__getitem__)
+        return Journal(tmp_path / "store")
+
+    @pytest.fixture
+    def steps(self, campaign, tmp_path) -> list[Step]:
+        return read_campaign(campaign("pytest -q", f"pretrain dgd -d caviar --output {tmp_path / 'weights'}"))
+
+    def test_tests_are_done_for_a_commit_and_a_device(self, journal, steps, monkeypatch) -> None:
+        journal.add(steps[0], "auto", {})
+        assert journal.holds(steps[0], "cpu")
+        assert not journal.holds(steps[0], "cuda")
+        monkeypatch.setattr("bench.engine.provenance.git_commit", lambda: "two")
+        assert not journal.holds(steps[0], "cpu")
+
+    def test_a_pretraining_is_done_while_its_weights_are_there(self, journal, steps, tmp_path, monkeypatch) -> None:
+        weights = tmp_path / "weights"
+        weights.mkdir()
+        (weights / "other.safetensors").write_text("there before")
+        before = journal.weights(steps[1])
+        (weights / "net.safetensors").write_text("new")
+        journal.add(steps[1], "auto", before)
+        monkeypatch.setattr("bench.engine.provenance.git_commit", lambda: "two")
+        (weights / "other.safetensors").unlink()
+        assert journal.holds(steps[1], "auto")
+        steps[1].options.device = "cuda"
+        assert not journal.holds(steps[1], "auto")
+        steps[1].options.device = "auto"
+        (weights / "net.safetensors").unlink()
+        assert not journal.holds(steps[1], "auto")
+
+    def test_elsewhere_it_is_another_unless_all_is_moved(self, journal, steps, tmp_path) -> None:
+        journal.add(steps[1], "auto", {})
+        moved = tmp_path / "moved"
+        moved.mkdir()
+        journal.path.parent.parent.rename(moved / "store")
+        there = Journal(moved / "store")
+        assert not there.holds(steps[1], "auto")
+        steps[1].options.output = moved / "weights"
+        assert there.holds(steps[1], "auto")
+
+    def test_a_damaged_file_holds_nothing(self, journal, steps) -> None:
+        journal.path.parent.mkdir(parents=True)
+        journal.path.write_text("{")
+        assert not journal.holds(steps[0], "auto")

@@ -122,7 +122,7 @@ def test_a_time_limit_keeps_a_checkpoint(bench, tmp_path) -> None:
         output = bench(*command, "--time-limit", "1h30m")
     assert output.code == budget.EXIT_CODE
     assert output.err.count("\n") == 1
-    assert "out of time" in output.err
+    assert "out of time at update 1 of 6; a checkpoint is kept" in output.err
     assert not list(tmp_path.glob("*.safetensors"))
     assert bench(*command).code == 0
     assert len(list(tmp_path.glob("*.safetensors"))) == 1

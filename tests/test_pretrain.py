@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cli.parser import duration
+from bench.cli.parser import parse_duration
 from bench.engine.cache import Cache
 from bench.learning import pretrain
 from bench.learning.weights import read_weights
@@ -131,4 +131,4 @@ def test_images_too_small_for_a_sub_image(bench, tmp_path) -> None:
 
 
 def test_durations() -> None:
-    assert [duration(text) for text in ("90s", "30m", "2h", "1h30m5s")] == [90, 1800, 7200, 5405]
+    assert [parse_duration(text) for text in ("90s", "30m", "2h", "1h30m5s")] == [90, 1800, 7200, 5405]

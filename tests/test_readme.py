@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import build_parser
+from methods._dgd import DGD_FILE
 from tests.conftest import ROOT, bench_process
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,3 +66,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_weights_in_the_readme_are_those_that_its_commands_write() -> None:
+    assert set(re.findall(r"\bdgd_\w+\.safetensors", README)) == {DGD_FILE}

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import budget
+from bench.cli.journal import Journal
 from bench.cli.steps import Step, check_names, find_campaign, grouped, hold, read_campaign
-from bench.errors import BenchError, UsageError, counted, visible
-from bench.files import write_atomically
+from bench.errors import BenchError, StorageError, UsageError, counted, visible
 from bench.plugin.registry import ROOT
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ended:
-    """How a step ended: ``done``, ``left`` for want of time, or ``failed``; with what there is to say of it."""
+    """How a step ended: ``done``, ``planned`` in a dry run, ``left`` for want of time, or ``failed``; and what there is
+    to say of it."""
 
     step: Step
     state: str
@@ -43,7 +44,8 @@ def campaign_command(options: Namespace) -> int:
     check_names(steps)
     journal = Journal(options.results)
     ended = [outcome for group in grouped(steps) for outcome in perform(group, options, journal)]
-    return summary(options.campaign, ended, time.monotonic() - start)
+    with budget.shielded():
+        return summary(options.campaign, ended, time.monotonic() - start)
 
 
 def summary(name: str, ended: Sequence[Ended], seconds: float) -> int:
@@ -53,7 +55,7 @@ def summary(name: str, ended: Sequence[Ended], seconds: float) -> int:
     print(f"\ncampaign {name}, {duration(seconds)}:")
     for outcome in ended:
         about = f": {visible('; '.join(outcome.about))}" if outcome.about else ""
-        print(f"  {outcome.state:6}  {outcome.step}{about}")
+        print(f"  {outcome.state:7}  {outcome.step}{about}")
     states = [outcome.state for outcome in ended]
     sys.stdout.flush()
     if failed := states.count("failed"):
@@ -75,20 +77,44 @@ def perform(group: Sequence[Step], options: Namespace, journal: "Journal") -> li
             with budget.limited(first.runs.budget):
                 return run_lines(group)
         return [other_line(first, options, journal)]
-    except budget.OutOfTime:
-        return [Ended(step, "left") for step in group]
+    except budget.OutOfTime as error:
+        return [Ended(step, "left", [str(error)] if str(error) else []) for step in group]
 
 
 def run_lines(group: Sequence[Step]) -> list[Ended]:
     """Several `run` lines as one run, cells in the order of the lines; one that cannot be run costs no other."""
-    from bench.engine.run import Report, run
+    from bench.engine.run import Report
 
-    planned = [plan_line(step) for step in group]
-    works = [work for work in planned if not isinstance(work, str)]
-    pending = {task.cell: task for work, _ in works for task in work.pending}
-    dry = any(step.runs and step.runs.dry_run for step in group)
-    report = run(list(pending.values()), works[0][1]) if works and not dry else Report()
-    return [line_ended(step, work, report) for step, work in zip(group, planned, strict=True)]
+    planned = {step.where: plan_line(step) for step in group}
+    works = {where: work for where, work in planned.items() if not isinstance(work, str)}
+    report, broken = Report(), dict.fromkeys(works, "")
+    if works and not any(step.runs and step.runs.dry_run for step in group):
+        settings = next(iter(works.values()))[1]
+        error = run_cells([work for work, _ in works.values()], settings, report)
+        broken = dict.fromkeys(works, error)
+        if error and len(works) > 1:
+            print("bench: each line by itself", file=sys.stderr)
+            broken = {where: run_cells([work], how, report) for where, (work, how) in works.items()}
+    return [line_ended(step, planned[step.where], report, broken.get(step.where, "")) for step in group]
+
+
+def run_cells(works: "Sequence[Todo]", settings: "Settings", report: "Report") -> str:
+    """Run what of some lines has not ended yet, and report it; why the run broke off, a killed worker for instance."""
+    from bench.engine.run import run
+
+    ended = {done.task.cell for done in (*report.finished, *report.failed)}
+    pending = {task.cell: task for work in works for task in work.pending if task.cell not in ended}
+    left, report.left = report.left, []
+    try:
+        run(list(pending.values()), settings, report)
+    except StorageError:
+        raise
+    except BenchError as error:
+        print(f"bench: {visible(str(error))}", file=sys.stderr)
+        return str(error)
+    finally:
+        report.left = left + report.left
+    return ""
 
 
 def plan_line(step: Step) -> "tuple[Todo, Settings] | str":
@@ -116,8 +142,8 @@ def plan_line(step: Step) -> "tuple[Todo, Settings] | str":
     return work, settings
 
 
-def line_ended(step: Step, planned: "tuple[Todo, Settings] | str", report: "Report") -> Ended:
-    """How a `run` line ended, by what became of its cells."""
+def line_ended(step: Step, planned: "tuple[Todo, Settings] | str", report: "Report", broken: str) -> Ended:
+    """How a `run` line ended, by what became of its cells.  broken: why its run broke off, if it did."""
     if isinstance(planned, str):
         return Ended(step, "failed", [planned])
     work = planned[0]
@@ -129,24 +155,32 @@ def line_ended(step: Step, planned: "tuple[Todo, Settings] | str", report: "Repo
     if finished:
         about.append(f"{sum(done.seconds for done in finished) / len(finished):.0f} s a cell")
     about += [f"{done.task.cell} failed: {done.error}" for done in failed] + work.problems
-    return Ended(step, "left" if left else "failed" if failed or work.problems else "done", about)
+    if broken:
+        about.append(broken)
+    if broken or failed or work.problems:
+        return Ended(step, "left" if left else "failed", about)
+    dry = step.runs and step.runs.dry_run and work.pending
+    return Ended(step, "left" if left else "planned" if dry else "done", about)
 
 
 def other_line(step: Step, options: Namespace, journal: "Journal") -> Ended:
     """A line that is no `run`, once: its outcome is no cell that could be found in a store."""
     print(f"\n{step.where}: {step}", flush=True)
-    if options.dry_run or step in journal:
-        return Ended(step, "done", ["before"] if step in journal else [])
     start = time.monotonic()
     try:
-        code = run_tests(step, options.data) if step.options is None else call_bench(step.options)
-        problem = f"exit code {code}" if code else ""
+        if journal.holds(step, options.device):
+            return Ended(step, "done", ["before"])
+        if options.dry_run:
+            return Ended(step, "planned")
+        before = journal.weights(step)
+        if code := run_tests(step, options.data) if step.options is None else call_bench(step.options):
+            return Ended(step, "failed", [f"exit code {code}"])
+        journal.add(step, options.device, before)
+    except StorageError:
+        raise
     except BenchError as error:
         print(f"bench: {visible(str(error))}", file=sys.stderr)
-        problem = str(error)
-    if problem:
-        return Ended(step, "failed", [problem])
-    journal.add(step)
+        return Ended(step, "failed", [str(error)])
     return Ended(step, "done", [f"{time.monotonic() - start:.0f} s"])
 
 
@@ -174,38 +208,3 @@ def run_tests(step: Step, data: Path | None) -> int:
         ).returncode
     except subprocess.TimeoutExpired as error:
         raise budget.OutOfTime from error
-
-
-class Journal:
-    """Which steps other than runs are done: a line each in a file of the store, with the commit that did it.
-
-    Whoever wants a step done again deletes its line.
-    """
-
-    def __init__(self, results: Path | None) -> None:
-        from bench.cli.stores import writing_stores
-
-        self.path = writing_stores(results)[0].folder / "distances" / "campaign.txt"
-
-    def __contains__(self, step: Step) -> bool:
-        return self.line(step) in self.lines()
-
-    def add(self, step: Step) -> None:
-        from bench.engine.store import cannot_write
-
-        try:
-            with write_atomically(self.path) as file:
-                file.write("".join(f"{line}\n" for line in (*self.lines(), self.line(step))).encode())
-        except OSError as error:
-            raise cannot_write(self.path.parent, error) from error
-
-    def lines(self) -> list[str]:
-        try:
-            return self.path.read_text().splitlines()
-        except OSError:
-            return []
-
-    def line(self, step: Step) -> str:
-        from bench.engine.provenance import git_commit
-
-        return f"{git_commit()} {step}"

@@ -89,8 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench: {visible(str(error))}", file=sys.stderr)
         return error.exit_code
-    except OutOfTime:
-        print(f"bench: out of time; {KEPT}", file=sys.stderr)
+    except OutOfTime as error:
+        # A training says where it was: it alone writes a checkpoint.
+        kept = f" at {error}; a checkpoint is kept, the same command goes on" if str(error) else f"; {KEPT}"
+        print(f"bench: out of time{kept}", file=sys.stderr)
         return EXIT_CODE
     except Terminated:
         print(f"bench: terminated; {KEPT}", file=sys.stderr)

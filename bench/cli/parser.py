@@ -91,7 +91,7 @@ def add_run(add: Add) -> None:
     command.add_argument("--dry-run", action="store_true", help="only say what would be run, and for how long")
     command.add_argument(
         "--budget",
-        type=duration,
+        type=parse_duration,
         metavar="TIME",
         help="end within this time, such as 14m, 90s or 1h30m: trainings write checkpoints, finished cells are kept,"
         " and the same command goes on",
@@ -172,7 +172,7 @@ def add_pretrain(add: Add) -> None:
     command.add_argument("--start", type=Path, metavar="FILE", help="start from these weights instead of random ones")
     command.add_argument(
         "--time-limit",
-        type=duration,
+        type=parse_duration,
         metavar="TIME",
         help="stop after so long, such as 30m or 1h30m, with a checkpoint that the same command goes on from",
     )
@@ -256,7 +256,7 @@ def jobs(text: str) -> int:
     return whole(text, 1, MOST_JOBS + 1, f"{MOST_JOBS + 1:,}")
 
 
-def duration(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Seconds of ``90s``, ``30m``, ``2h`` or ``1h30m``."""
     found = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", text, re.ASCII)
     parts = found.groups() if found else ()

@@ -13,6 +13,7 @@ from bench.errors import BenchError, DataError, UsageError, counted, listing
 
 if TYPE_CHECKING:
     from bench.engine.plan import Plan, Settings, Task
+    from bench.engine.run import Report
     from bench.engine.todo import Todo
 
 
@@ -54,10 +55,16 @@ def print_skipped(planned: "Plan") -> None:
 
 
 def run_pending(planned: "Plan", work: "Todo", settings: "Settings") -> int:
-    """Compute what is to be computed, print the tables of all, and say last what failed and what is left."""
+    """Compute what is to be computed, and sum it up."""
     from bench.engine.run import run
 
     report = run(work.pending, settings)
+    with budget.shielded():
+        return sum_up(planned, work, settings, report)
+
+
+def sum_up(planned: "Plan", work: "Todo", settings: "Settings", report: "Report") -> int:
+    """Print the tables of a run, and say last what failed and what is left; the exit code."""
     without = {task.cell for task in (*report.left, *(done.task for done in report.failed))}
     print_tables(settings, [task for task in planned.tasks if task.cell not in without])
     for done in report.failed:

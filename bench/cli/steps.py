@@ -17,7 +17,8 @@ TESTS = "pytest"
 WHAT = ("method", "dataset", "splits", "profile", "all")
 """Options in which the lines of one run may differ."""
 HELD = ("results", "weights", "data", "device", "jobs", "compile", "deterministic", "dry_run")
-"""Options beside ``--campaign`` that hold for every line, in place of its own."""
+"""Options beside ``--campaign`` that hold for every line, in place of its own; but ``--jobs`` of a line's own stay, as
+what is timed is timed alone."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def hold(steps: Sequence[Step], options: Namespace) -> None:
         raise UsageError(f"--campaign takes what to run from its file: leave out {names}")
     for step in steps:
         for name in given.intersection(HELD):
-            if step.options is not None and hasattr(step.options, name):
+            own = name == "jobs" and getattr(step.options, name, None) is not None
+            if step.options is not None and hasattr(step.options, name) and not own:
                 setattr(step.options, name, getattr(options, name))
 
 

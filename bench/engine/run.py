@@ -263,9 +263,11 @@ class Report:
     left: list[Task] = field(default_factory=list)
 
 
-def run(tasks: Sequence[Task], settings: Settings) -> Report:
-    """Run the tasks with a line each, and on a terminal a progress bar; `jobs` processes, any order."""
-    report = Report()
+def run(tasks: Sequence[Task], settings: Settings, report: Report | None = None) -> Report:
+    """Run the tasks with a line each, and on a terminal a progress bar; `jobs` processes, any order.
+
+    report: the one to fill in, for whoever wants it when the run breaks off."""
+    report = report or Report()
     total, start = len(tasks), time.perf_counter()
     if not tasks:
         return report

@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from bench.budget import shared
+from bench.budget import shared, shielded
 from bench.engine.plan import Settings
 from bench.errors import BenchError
 
@@ -57,7 +57,8 @@ def ending_workers() -> Iterator[None]:
         yield
     finally:
         if any(thread.name == "ExecutorManagerThread" for thread in threading.enumerate()):
-            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+            with shielded():
+                get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def work(call: Callable[[Item, Settings], Result], item: Item, settings: Settings, parent: int) -> Result:

@@ -121,7 +121,7 @@ def run(
     from bench.learning.progress import Log
     from bench.learning.weights import save_weights
 
-    about = digest(job.images.flat, job.images.shapes, seed, profile, repr(job.trained))
+    about = digest(job.images.flat, job.images.shapes, job.identity, seed, profile, repr(job.trained))
     workspace = output / f"{job.trained.name}-{about}.checkpoints"
     try:
         workspace.mkdir(parents=True, exist_ok=True)
