@@ -245,5 +245,5 @@ class TestPack:
             if process.returncode != budget.EXIT_CODE:
                 break
         assert (process.returncode, process.stderr) == (0, "")
-        assert len(Store(scratch / "work" / "store").read_all()[0]) == 20
+        assert len(Store(scratch / "work" / "store").read_all()[0]) == 15
         assert list(out.glob("kept.tar.*")), "the pre-trained weights"
