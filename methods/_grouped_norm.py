@@ -62,7 +62,7 @@ def moments_of(network: nn.Module, run: Callable[[nn.Module, Tensor], object], n
     """
     copy = deepcopy(network)
     compute.place(copy)
-    norms = {name: norm for name, norm in norms_of(copy).items() if not isinstance(norm, GroupedNorm)}
+    norms = norms_of(copy)
     copy.eval()
     for norm in norms.values():
         norm.reset_running_stats()
