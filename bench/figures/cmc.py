@@ -1,23 +1,91 @@
 """Mean CMC curves of rows of the main tables, with the tables' intervals and published points."""
 
-from bench.figures.canvas import Figure
-from bench.figures.looks import looks
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from bench.figures.canvas import WIDTH, Figure
+from bench.figures.looks import Look, looks, parts
 from bench.figures.request import Request
-from bench.figures.rows import main_rows
+from bench.figures.rows import Marks, Row, main_rows
+from bench.figures.sheet import BELOW, EDGE, GAP, LEFT, Sheet, ticks
 from bench.figures.text import Labels
+from bench.protocol.scoring import RANKS
 from bench.protocol.statistics import confidence_interval
+
+TOGETHER = {1: 7, 2: 5}
+"""Curves in one panel, by panels side by side: more cannot be told apart."""
+MARKED = (1, 5, 10, 20, 50)
+"""Ranks at which curves have a marker."""
 
 
 def draw(request: Request) -> Figure:
+    """A block of panels for each data set; rows that share their matching method share a panel."""
     rows = main_rows(request, unasked=lambda method: "[" not in method)
-    figure = Figure(2.4 * len(rows.datasets), rows.notes)
-    labels, look = Labels(rows.methods, 1.2), looks(rows.methods)
-    for axes, dataset in zip(figure.subplots(len(rows.datasets), squeeze=False)[:, 0], rows.datasets, strict=True):
-        for row in rows.of(dataset):
-            ranks = range(1, row.group.ranks + 1)
-            means = [row.group.mean(rank) for rank in ranks]
-            low, high = zip(*(confidence_interval(row.group.percent(rank)) for rank in ranks), strict=True)
-            axes.plot(ranks, means, label=labels(row.method), **look[row.method].line)
-            axes.fill_between(ranks, low, high, color=look[row.method].colour, alpha=0.2, linewidth=0)
-        axes.legend()
-    return figure
+    look, marks = looks(rows.methods), Marks(row.group for row in rows.rows)
+    sheet = Sheet()
+    titles, labels = Labels(rows.datasets, WIDTH - 2 * EDGE), Labels(rows.methods, WIDTH - LEFT - 0.6)
+    broad = labels.widest > sheet.half - 0.5
+    for dataset in rows.datasets:
+        sheet.title(titles(dataset))
+        shown = rows.of(dataset)
+        beside = 1 if broad or len(shown) <= TOGETHER[2] else 2
+        panels = panels_of(shown, TOGETHER[beside])
+        width, height = (WIDTH - LEFT - EDGE, 1.5) if beside == 1 else (sheet.half, 1.15)
+        for first in range(0, len(panels), beside):
+            heights = []
+            for place, some in enumerate(panels[first : first + beside]):
+                left = LEFT + place * (width + GAP)
+                axes = sheet.axes(left, width, height)
+                curves(axes, some, look)
+                if place:
+                    axes.tick_params(labelleft=False)
+                else:
+                    axes.set_ylabel("matched, %", labelpad=2)
+                entries = [(handle(look[row.method]), labels(row.method) + marks(row.group)) for row in some]
+                columns = 2 if beside == 1 and not broad else 1
+                heights.append(sheet.legend(entries, left, columns, down=height + BELOW))
+            sheet.y += height + BELOW + max(heights) + 0.06
+    rings = "Hollow: published." if any(row.published for row in rows.rows) else ""
+    sheet.line(f"{rings} {marks.line}".strip())
+    return sheet.finish([*rows.notes, *labels.notes, *titles.notes])
+
+
+def panels_of(rows: Sequence[Row], most: int) -> list[list[Row]]:
+    """Rows by matching method; those that are alone with theirs together, and no more than `most`."""
+    if len(rows) <= most:
+        return [list(rows)]
+    families: dict[str, list[Row]] = {}
+    for row in rows:
+        families.setdefault(parts(row.method)[1], []).append(row)
+    alone = [row for family in families.values() if len(family) == 1 for row in family]
+    groups = [*(family for family in families.values() if len(family) > 1), alone]
+    return [group[i : i + most] for group in groups for i in range(0, len(group), most)]
+
+
+def curves(axes: Axes, rows: Sequence[Row], look: dict[str, Look]) -> None:
+    """Mean curves over a logarithmic axis of ranks, so that the first ranks have room."""
+    most = max(row.group.ranks for row in rows)
+    for row in rows:
+        ranks = range(1, row.group.ranks + 1)
+        means = [row.group.mean(rank) for rank in ranks]
+        low, high = zip(*(confidence_interval(row.group.percent(rank)) for rank in ranks), strict=True)
+        marked = [rank - 1 for rank in (*MARKED, row.group.ranks) if rank in ranks]
+        own = look[row.method]
+        axes.plot(ranks, means, **own.line, markevery=sorted(set(marked)), label=row.method)
+        axes.fill_between(ranks, low, high, color=own.colour, alpha=0.2, linewidth=0)
+        if row.published:
+            axes.plot(list(row.published), list(row.published.values()), **own.hollow)
+    axes.set_xscale("log")
+    axes.set_xlim(0.9, max(most, 2) * 1.12)
+    axes.set_ylim(0, 103)
+    axes.grid(axis="y")
+    ticks(axes, [rank for rank in MARKED if rank <= max(most, RANKS)])
+    ticks(axes, range(0, 101, 20), "y")
+    axes.set_xlabel("rank", labelpad=1)
+
+
+def handle(look: Look) -> Artist:
+    return Line2D([], [], **look.line)

@@ -20,6 +20,8 @@ DASHES: tuple[Any, ...] = (
     (0, (8.0, 1.5)),
     (0, (3.0, 1.2, 1.0, 1.2, 1.0, 1.2)),
 )
+SHIFT = 3
+"""Colours from one front-end to the next."""
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo")
 
 
@@ -37,15 +39,20 @@ class Look:
 
     @property
     def hollow(self) -> dict[str, Any]:
-        """Of published numbers: the row's marker, empty."""
+        """Of published numbers: the row's marker, empty, and large enough to be seen around a measured one."""
         return {
-            "color": self.colour, "linestyle": "none", "marker": self.marker, "markerfacecolor": "white",
+            "color": self.colour,
+            "linestyle": "none",
+            "marker": self.marker,
+            "markerfacecolor": "none",
             "markeredgewidth": 0.7,
-        }  # fmt: skip
+            "markersize": 5.5,
+            "zorder": 3,
+        }
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """A look for each method: colour and marker by what matches, dashes by the front-end.
+    """A look for each method: dashes by the front-end, colour and marker by what matches, shifted for each front-end.
 
     Where they are free a method has the same in every figure: those of its place among the plug-ins.
     """
@@ -55,12 +62,13 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
     taken: set[tuple[int, int]] = set()
     for method in dict.fromkeys(methods):
         frontend, matcher = parts(method)
-        marker = matchers[matcher] % len(MARKERS)
-        dashes = frontends.index(frontend) % len(DASHES) if frontend in frontends else 0
-        free = product(after(marker, len(MARKERS)), after(dashes, len(DASHES)))
-        marker, dashes = next((pair for pair in free if pair not in taken), (marker, dashes))
+        dashes = frontends.index(frontend) if frontend in frontends else 0
+        colour = (matchers[matcher] + SHIFT * dashes) % len(COLOURS)
+        # Dashes stay, colours move on: what differs in options alone differs in colour.
+        free = ((m, d) for d, m in product(after(dashes % len(DASHES), len(DASHES)), after(colour, len(MARKERS))))
+        marker, dashes = next((pair for pair in free if pair not in taken), (colour, dashes % len(DASHES)))
         taken.add((marker, dashes))
-        found[method] = Look(COLOURS[matchers[matcher] % len(COLOURS)], MARKERS[marker], DASHES[dashes])
+        found[method] = Look(COLOURS[marker % len(COLOURS)], MARKERS[marker], DASHES[dashes])
     return found
 
 

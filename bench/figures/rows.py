@@ -28,6 +28,11 @@ class Row:
     group: Group
     entries: dict[int, Entry] = field(default_factory=dict)
 
+    @property
+    def published(self) -> dict[int, float]:
+        """Published percent by rank, errata left out."""
+        return {r: e.published for r, e in self.entries.items() if e.published is not None and not e.erratum}
+
 
 @dataclass(frozen=True)
 class Rows:

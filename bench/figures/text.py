@@ -1,6 +1,6 @@
 """Names as text in a figure: plain, no wider than their place, and told apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 
 from matplotlib import font_manager
@@ -53,6 +53,7 @@ class Labels:
 
     def __init__(self, names: Iterable[str], most: float, size: float = SMALL) -> None:
         """most: inches."""
+        self.size = size
         names = list(dict.fromkeys(names))
         aliases = Aliases(names)
         self._labels: dict[str, str] = {}
@@ -68,5 +69,19 @@ class Labels:
     def __call__(self, name: str) -> str:
         return self._labels[name]
 
-    def widest(self, names: Sequence[str], size: float = SMALL) -> float:
-        return max((width(self(name), size) for name in names), default=0.0)
+    @property
+    def widest(self) -> float:
+        """Of the widest label, in inches."""
+        return max((width(label, self.size) for label in self._labels.values()), default=0.0)
+
+
+def wrapped(text: str, most: float, size: float = SMALL) -> list[str]:
+    """Lines of whole words, each no wider than `most` inches; a word that is wider is cut."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width(longer, size) <= most:
+            lines[-1] = longer
+        else:
+            lines.append(cut(word, most, size))
+    return lines
