@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from bench.figures.canvas import WIDTH, Figure
-from bench.figures.looks import Look, looks, parts
+from bench.figures.key import Key
+from bench.figures.looks import parts
 from bench.figures.request import Request
-from bench.figures.rows import Marks, Row, main_rows
+from bench.figures.rows import Row, main_rows
 from bench.figures.sheet import BELOW, EDGE, GAP, LEFT, Sheet, ticks
-from bench.figures.text import Labels
 from bench.protocol.scoring import RANKS
 from bench.protocol.statistics import confidence_interval
 
@@ -24,12 +22,10 @@ MARKED = (1, 5, 10, 20, 50)
 def draw(request: Request) -> Figure:
     """A block of panels for each data set; rows that share their matching method share a panel."""
     rows = main_rows(request, unasked=lambda method: "[" not in method)
-    look, marks = looks(rows.methods), Marks(row.group for row in rows.rows)
-    sheet = Sheet()
-    titles, labels = Labels(rows.datasets, WIDTH - 2 * EDGE), Labels(rows.methods, WIDTH - LEFT - 0.6)
-    broad = labels.widest > sheet.half - 0.5
+    key, sheet = Key(rows.rows), Sheet()
+    broad = key.widest > sheet.half - 0.5
     for dataset in rows.datasets:
-        sheet.title(titles(dataset))
+        sheet.title(key.titles(dataset))
         shown = rows.of(dataset)
         beside = 1 if broad or len(shown) <= TOGETHER[2] else 2
         panels = panels_of(shown, TOGETHER[beside])
@@ -39,18 +35,16 @@ def draw(request: Request) -> Figure:
             for place, some in enumerate(panels[first : first + beside]):
                 left = LEFT + place * (width + GAP)
                 axes = sheet.axes(left, width, height)
-                curves(axes, some, look)
+                curves(axes, some, key)
                 if place:
                     axes.tick_params(labelleft=False)
                 else:
                     axes.set_ylabel("matched, %", labelpad=2)
-                entries = [(handle(look[row.method]), labels(row.method) + marks(row.group)) for row in some]
-                columns = 2 if beside == 1 and not broad else 1
-                heights.append(sheet.legend(entries, left, columns, down=height + BELOW))
+                heights.append(sheet.legend(key.entries(some), left, width, height + BELOW))
             sheet.y += height + BELOW + max(heights) + 0.06
-    rings = "Hollow: published." if any(row.published for row in rows.rows) else ""
-    sheet.line(f"{rings} {marks.line}".strip())
-    return sheet.finish([*rows.notes, *labels.notes, *titles.notes])
+    rings = "; hollow: published" if any(row.published for row in rows.rows) else ""
+    sheet.line(f"Bands: 95 % interval over splits{rings}{key.line}")
+    return sheet.finish([*rows.notes, *key.notes])
 
 
 def panels_of(rows: Sequence[Row], most: int) -> list[list[Row]]:
@@ -65,7 +59,7 @@ def panels_of(rows: Sequence[Row], most: int) -> list[list[Row]]:
     return [group[i : i + most] for group in groups for i in range(0, len(group), most)]
 
 
-def curves(axes: Axes, rows: Sequence[Row], look: dict[str, Look]) -> None:
+def curves(axes: Axes, rows: Sequence[Row], key: Key) -> None:
     """Mean curves over a logarithmic axis of ranks, so that the first ranks have room."""
     most = max(row.group.ranks for row in rows)
     for row in rows:
@@ -73,7 +67,7 @@ def curves(axes: Axes, rows: Sequence[Row], look: dict[str, Look]) -> None:
         means = [row.group.mean(rank) for rank in ranks]
         low, high = zip(*(confidence_interval(row.group.percent(rank)) for rank in ranks), strict=True)
         marked = [rank - 1 for rank in (*MARKED, row.group.ranks) if rank in ranks]
-        own = look[row.method]
+        own = key.look(row)
         axes.plot(ranks, means, **own.line, markevery=sorted(set(marked)), label=row.method)
         axes.fill_between(ranks, low, high, color=own.colour, alpha=0.2, linewidth=0)
         if row.published:
@@ -85,7 +79,3 @@ def curves(axes: Axes, rows: Sequence[Row], look: dict[str, Look]) -> None:
     ticks(axes, [rank for rank in MARKED if rank <= max(most, RANKS)])
     ticks(axes, range(0, 101, 20), "y")
     axes.set_xlabel("rank", labelpad=1)
-
-
-def handle(look: Look) -> Artist:
-    return Line2D([], [], **look.line)

@@ -37,7 +37,15 @@ class Kind:
             return draw(request)
 
 
-KINDS = {kind.name: kind for kind in (Kind("cmc", "mean CMC curves with intervals, published points beside them"),)}
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("cmc", "mean CMC curves with intervals, published points beside them"),
+        Kind("alpha", "rank 1 against the weight of the super-resolution loss (Figure 6)"),
+        Kind("fusion", "rank 1 of anchor subsets (Table 4), and the weights of the fusion against resolution"),
+        Kind("resolution", "rank 1 by down-sampling ratio and by size of the probe"),
+    )
+}
 
 
 def find_kind(name: str) -> Kind:

@@ -1,37 +1,46 @@
 """The rows that a figure shows: chosen as for tables, with what a reader must know of them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 
 from bench.errors import UsageError, counted
 from bench.figures.request import Request
+from bench.figures.text import plain
 from bench.protocol.statistics import PAPER_SPLITS
-from bench.report.content import Entry, Table
+from bench.report.content import Table
 from bench.report.groups import Group, Groups
-from bench.report.names import select
-from bench.report.published import TableKind, table_kinds
+from bench.report.names import normal, select
+from bench.report.published import TableKind, published, table_kinds
 from bench.report.tables import chosen_datasets, main_table, make_table, printed_datasets, rows_of
 
 MARKS = "*†‡§¶"
 """Beside the label of a row that is not what it seems."""
+UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """Cells of one method on one data set, as a table takes them.
-
-    entries: by rank, with published values.
-    """
+    """Cells of one method on one data set, as a table takes them."""
 
     dataset: str
     method: str
     group: Group
-    entries: dict[int, Entry] = field(default_factory=dict)
 
     @property
     def published(self) -> dict[int, float]:
-        """Published percent by rank, errata left out."""
-        return {r: e.published for r, e in self.entries.items() if e.published is not None and not e.erratum}
+        """Published percent by rank, from any table of the paper."""
+        return printed().get((self.dataset, normal(self.method)), {})
+
+
+@cache
+def printed() -> dict[tuple[str, str], dict[int, float]]:
+    """(data set, method) -> percent by rank, as the paper's tables print it; errata are left out."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for p in published():
+        if p.table in table_kinds() and p.value is not None and not p.erratum:
+            found.setdefault((p.dataset, normal(p.method)), {}).setdefault(p.rank, p.value)
+    return found
 
 
 @dataclass(frozen=True)
@@ -57,17 +66,30 @@ def main_rows(request: Request, unasked: Callable[[str], bool] = lambda _: True)
     """
     groups = Groups(request.results)
     mains = [kind for kind in table_kinds().values() if kind.main]
-    if request.datasets:
-        printed = [dataset for kind in mains for dataset in printed_datasets(kind)]
-        known = list(dict.fromkeys([*printed, *sorted(groups.datasets(request.seed))]))
-        names = select(request.datasets, known, "data set")
-        asked = [(kind, [d for d in names if (main_table(d) or mains[0].name) == kind.name]) for kind in mains]
-    else:
-        asked = [(kind, chosen_datasets(kind, groups, (), request.seed)) for kind in mains]
+    names = named_datasets(request, groups, mains)
+    by_table = {kind: [d for d in names if (main_table(d) or mains[0].name) == kind.name] for kind in mains}
     found: list[Rows] = []
-    for kind, datasets in asked:
+    for kind, own in by_table.items():
+        datasets = own if request.datasets else chosen_datasets(kind, groups, (), request.seed)
         if datasets and (request.datasets or not found):
             found += rows_of_table(request, groups, kind, datasets, unasked)
+    return together(request, found)
+
+
+def table_rows(request: Request, kind: TableKind) -> Rows:
+    """Rows of one table, of the data sets that are asked for or that it has by itself; UsageError without a cell."""
+    groups = Groups(request.results)
+    datasets = named_datasets(request, groups, [kind]) or chosen_datasets(kind, groups, (), request.seed)
+    return together(request, rows_of_table(request, groups, kind, datasets, lambda _: True))
+
+
+def named_datasets(request: Request, groups: Groups, kinds: Sequence[TableKind]) -> list[str]:
+    """The data sets that the request names; none where it names none."""
+    known = [dataset for kind in kinds for dataset in printed_datasets(kind)] + sorted(groups.datasets(request.seed))
+    return select(request.datasets, list(dict.fromkeys(known)), "data set") if request.datasets else []
+
+
+def together(request: Request, found: Sequence[Rows]) -> Rows:
     if not found:
         raise UsageError(nothing(request))
     return Rows(
@@ -99,10 +121,9 @@ def measured(table: Table) -> Rows:
     rows = []
     for dataset in table.datasets:
         for method in table.methods[dataset]:
-            entries = {rank: table.entries[dataset, method, rank] for rank in table.kind.ranks}
-            group = entries[table.kind.ranks[0]].group
+            group = table.entries[dataset, method, table.kind.ranks[0]].group
             if group is not None:
-                rows.append(Row(dataset, method, group, entries))
+                rows.append(Row(dataset, method, group))
     without = {
         d: [m for m in table.methods[d] if not any(r.dataset == d and r.method == m for r in rows)]
         for d in table.datasets
@@ -151,9 +172,10 @@ class Marks:
 
     @property
     def line(self) -> str:
-        """Empty where there is nothing to say."""
+        """To be added to another line; empty where there is nothing to say."""
         parts = [f"{sign} {word}" for word, sign in self._some.items()]
-        return "; ".join([*parts, *([f"all: {', '.join(self._all)}"] if self._all else [])])
+        parts += [f"all: {', '.join(self._all)}"] if self._all else []
+        return "".join(f"; {plain(part).replace(' ', UNBROKEN)}" for part in parts)
 
 
 def signs() -> Iterable[str]:

@@ -8,7 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.figures.canvas import NORMAL, SMALL, WIDTH, Figure
-from bench.figures.text import plain, wrapped
+from bench.figures.text import width as text_width
+from bench.figures.text import wrapped
+
+Entry = tuple[Artist, str]
+"""Of a legend."""
 
 LINE = 0.128  # inches from line to line of small text
 EDGE = 0.05
@@ -17,6 +21,8 @@ LEFT = 0.45
 BELOW = 0.31
 """Inches for the labels of a horizontal axis, its name among them; `TICKS` without."""
 TICKS = 0.18
+HANDLE, COLUMN_GAP = 2.9 * SMALL / 72, 0.12
+"""Of a legend, in inches."""
 GAP = 0.12
 """Inches between panels side by side."""
 
@@ -60,19 +66,16 @@ class Sheet:
 
         self._later.append(place)
 
-    def legend(
-        self,
-        entries: Sequence[tuple[Artist, str]],
-        left: float = EDGE,
-        columns: int = 1,
-        handle: float = 2.4,
-        down: float = 0.0,
-    ) -> float:
-        """Entries column by column, their top left corner at the present place; their height in inches.
+    def legend(self, entries: Sequence[Entry], left: float = LEFT, width: float = 0.0, down: float = 0.0) -> float:
+        """A legend whose top left corner is at the present place, in as many columns as fit; its height in inches.
 
-        handle: length of the line beside a label, in font sizes.
+        width: inches, by default all to the right edge.
         """
-        top = self.y + down
+        top, room = self.y + down, width or WIDTH - EDGE - left
+        widest = max(text_width(label) for _, label in entries)
+        columns = max(1, int((room + COLUMN_GAP) / (HANDLE + widest + COLUMN_GAP)))
+        rows = -(-len(entries) // columns)
+        columns = -(-len(entries) // rows)
 
         def place(total: float) -> None:
             self.figure.legend(
@@ -84,17 +87,17 @@ class Sheet:
                 borderpad=0,
                 borderaxespad=0,
                 labelspacing=LINE * 72 / SMALL - 1.15,
-                handlelength=handle,
+                handlelength=2.4,
                 handletextpad=0.5,
-                columnspacing=1.2,
+                columnspacing=COLUMN_GAP * 72 / SMALL,
             )
 
         self._later.append(place)
-        return -(-len(entries) // columns) * LINE + 0.03
+        return rows * LINE + 0.03
 
     def line(self, text: str) -> None:
-        """Text over the whole width, in as many lines as it takes."""
-        for part in wrapped(plain(text), WIDTH - 2 * EDGE) if text else ():
+        """Plain text over the whole width, in as many lines as it takes."""
+        for part in wrapped(text, WIDTH - 2 * EDGE):
             self.text(part)
             self.y += LINE
 
