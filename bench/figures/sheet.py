@@ -72,6 +72,8 @@ class Sheet:
 
         width: inches, by default all to the right edge.
         """
+        if not entries:
+            return 0.0
         top, room = self.y + down, width or WIDTH - EDGE - left
         widest = max(text_width(label) for _, label in entries)
         columns = max(1, int((room + COLUMN_GAP) / (HANDLE + widest + COLUMN_GAP)))
