@@ -19,6 +19,7 @@ from bench.engine.record import Scores, Sizes
 from bench.engine.store import Store
 from bench.errors import BenchError, UsageError
 from bench.figures.canvas import styled
+from bench.figures.history import published_methods, year_of
 from bench.figures.kinds import KINDS
 from bench.figures.looks import looks
 from bench.figures.text import Labels, cut, width, wrapped
@@ -107,7 +108,7 @@ def test_what_is_not_as_it_seems_is_marked(tmp_path) -> None:
     figure = package.plot("cmc", stores=[tmp_path])
     assert "sing*†" in texts(figure)
     assert "judea" in texts(figure)
-    caption = " ".join(texts(figure)).replace("\N{NO-BREAK SPACE}", " ")
+    caption = " ".join(texts(figure))
     assert "* schedule quick" in caption
     assert "† 1 split" in caption
     assert any("not ranked with it: sing on mlr_viper: split 0" in note for note in figure.notes)
@@ -177,6 +178,10 @@ def test_cost_shows_the_median_and_says_what_is_not_recorded(tmp_path) -> None:
     (axes,) = figure.axes
     assert points(axes, XQDA) == pytest.approx({5: 30})
     assert "not recorded: time to match, memory, parameters" in " ".join(texts(figure))
+
+
+def test_every_published_method_has_a_year() -> None:
+    assert [method for method in published_methods() if not 2015 <= year_of(method) <= 2030] == []
 
 
 def test_history_is_in_the_order_of_years_and_marks_later_papers(store) -> None:
@@ -263,6 +268,7 @@ def test_labels_are_no_wider_than_their_place_and_distinct() -> None:
     assert all(width(labels(name)) <= 1.0 for name in names)
     assert cut("short", 1.0) == "short"
     assert wrapped("one two", 0.3) == ["one", "two"]
+    assert wrapped("one two; three four", 1.0) == ["one two;", "three four"]
 
 
 def test_torch_is_not_imported(everything, tmp_path) -> None:

@@ -33,7 +33,7 @@ ALL = SUBSETS[-1]
 ANCHOR_LINES: tuple[tuple[str, Any], ...] = (
     ("#0072B2", "solid"),
     ("#D55E00", (0, (4.0, 1.3))),
-    ("#000000", (0, (1.2, 1.0))),
+    ("#009E73", (0, (1.2, 1.0))),
 )
 SIGMA_LEAST = 1e-3
 NAMES = 0.82  # inches for the names of subsets
