@@ -10,7 +10,8 @@ import pytest
 from bench.plugin.registry import ROOT
 
 MAY_IMPORT = {
-    "cli": {"report", "engine", "learning", "plugin", "protocol"},
+    "cli": {"figures", "report", "engine", "learning", "plugin", "protocol"},
+    "figures": {"report", "engine", "plugin", "protocol"},
     "report": {"engine", "plugin", "protocol"},
     "learning": {"engine", "plugin", "protocol"},
     "engine": {"plugin", "protocol"},
