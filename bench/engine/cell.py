@@ -54,6 +54,7 @@ class Outcome:
     cost: dict[str, float]
     distances: dict[str, np.ndarray]
     warnings: tuple[str, ...]
+    nearest: tuple[tuple[int, ...], ...]
 
     def record(self, computed: Computed, cost: Mapping[str, float], contract: bool) -> Record:
         """The record to store.  cost: total_seconds and what else only the caller can measure."""
@@ -103,6 +104,7 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
         cost={name: round(seconds, 4) for name, seconds in cost.items()},
         distances={anchor_name(m): model.distances for m, model in models.items()},
         warnings=data.warnings,
+        nearest=tuple(map(tuple, trial.nearest(fused.distances).tolist())),
     )
 
 
