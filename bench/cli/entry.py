@@ -30,6 +30,7 @@ MODULES = {
     "table": "reading",
     "status": "reading",
     "compare": "reading",
+    "ranks": "ranks",
     "adopt": "upkeep",
 }
 """The module of each command, imported when it is called: `list` and `--help` answer at once."""

@@ -54,7 +54,17 @@ def build_parser() -> argparse.ArgumentParser:
         )
         return command
 
-    for declare in (add_list, add_run, add_status, add_table, add_compare, add_adopt, add_pretrain, add_others):
+    for declare in (
+        add_list,
+        add_run,
+        add_status,
+        add_table,
+        add_compare,
+        add_ranks,
+        add_adopt,
+        add_pretrain,
+        add_others,
+    ):
         declare(add)
     return parser
 
@@ -154,6 +164,17 @@ def add_compare(add: Add) -> None:
         help="training schedule of methods that have one (default: one that both have, with most splits)",
     )
     add_json(command)
+
+
+def add_ranks(add: Add) -> None:
+    command = add("ranks", "Write the ten nearest gallery images of each probe of a stored cell as CSV.")
+    command.add_argument("method", metavar="METHOD")
+    command.add_argument("-d", "--dataset", required=True, metavar="DATASET", help="a name or name[key=value,...]")
+    command.add_argument("--split", type=seed, default=0, metavar="N", help="the split (default: 0)")
+    command.add_argument("--seed", type=seed, default=0, help="seed of the cell (default: 0)")
+    command.add_argument("--profile", choices=PROFILES, help="training schedule of a method that has one")
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there (default: standard output)")
+    add_data(command)
 
 
 def add_adopt(add: Add) -> None:
