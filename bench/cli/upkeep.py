@@ -24,7 +24,7 @@ def adopt_command(options: Namespace) -> int:
         raise UsageError(f"no such cell here: {source.folder}")
     refused: dict[str, list[str]] = {}
     for result in found:
-        if why := adopt(result, source, Store(MEASURED)):
+        if why := adopt(result, source, Store(MEASURED), options.enhancers):
             refused.setdefault(why, []).append(str(result.cell))
     for why, cells in refused.items():
         print(f"bench: not adopted, {why}: {counted(len(cells), 'cell')}: {listing(cells)}", file=sys.stderr)
