@@ -3,15 +3,19 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Dataset", "FrontEnd", "Method", "Photo", "Train", "__version__", "results"]
+__all__ = ["Dataset", "FrontEnd", "Method", "Photo", "Train", "__version__", "plot", "results"]
 
 
 def __getattr__(name: str) -> Any:
-    """The plug-in classes and `results`, imported when first used: ``list`` needs none of their libraries."""
+    """The plug-in classes, `results` and `plot`, imported when first used: ``list`` needs none of their libraries."""
     if name == "results":
         from bench.report.frame import results
 
         return results
+    if name == "plot":
+        from bench.figures.plotting import plot
+
+        return plot
     if name in __all__:
         import bench.plugin.base
 

@@ -5,13 +5,10 @@ import io
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from bench.engine.ranked import names_of
 from bench.engine.store import Store
-from bench.plugin.base import Photo
 
 pytestmark = pytest.mark.usefixtures("contract_holds")
 PEOPLE = ["ann", "=cmd()", "carl", "dora", "emil", "finn", "gwen", "hugo"]
@@ -103,18 +100,21 @@ class TestOneLine:
         assert (found.code, len(found.err.splitlines())) == (2, 1)
         assert "python -m bench run -m bicubic+grey" in found.err
 
-    def test_other_images(self, bench, people, cell) -> None:
-        image = people / "hr" / "7.png"
-        before = image.read_bytes()
-        Image.new("RGB", (8, 16), (1, 2, 3)).save(image)
-        found = bench("ranks", *cell[1])
-        image.write_bytes(before)
-        assert (found.code, len(found.err.splitlines())) == (3, 1)
-        assert "other images" in found.err
+    def test_no_table_of_images(self, bench, cell) -> None:
+        store, where = cell
+        (table,) = store.folder.glob("*/images-*.json")
+        table.unlink()
+        found = bench("ranks", *where)
+        assert (found.code, len(found.err.splitlines())) == (2, 1)
+        assert "python -m bench run -m bicubic+grey" in found.err
 
-
-def test_names_are_those_of_files_below_their_common_folder(tmp_path) -> None:
-    drawn = np.zeros((8, 4, 3), np.uint8)
-    photos = [Photo(tmp_path / name, "p", "c") for name in ("a/1.png", "b/1.png")]
-    assert names_of([*photos, Photo(drawn, "p", "c")]) == ["a/1.png", "b/1.png", "#2"]
-    assert names_of(photos[:1]) == ["1.png"]
+    def test_lists_of_other_images(self, bench, cell) -> None:
+        store, where = cell
+        (table,) = store.folder.glob("*/images-*.json")
+        content = json.loads(table.read_text())
+        content["images"] = content["images"][:-2]
+        content["splits"]["0"][1].pop()
+        table.write_text(json.dumps(content))
+        found = bench("ranks", *where)
+        assert (found.code, len(found.err.splitlines())) == (1, 1)
+        assert "other probes or gallery images" in found.err

@@ -10,14 +10,15 @@ import pytest
 from bench.plugin.registry import ROOT
 
 MAY_IMPORT = {
-    "cli": {"report", "engine", "learning", "plugin", "protocol"},
+    "cli": {"figures", "report", "engine", "learning", "plugin", "protocol"},
+    "figures": {"report", "engine", "plugin", "protocol"},
     "report": {"engine", "plugin", "protocol"},
     "learning": {"engine", "plugin", "protocol"},
     "engine": {"plugin", "protocol"},
     "plugin": {"protocol"},
     "protocol": set(),
 }
-READING = {"identity", "record", "store", "freshness"}
+READING = {"identity", "record", "store", "freshness", "inventory"}
 """The modules of `engine` that `report` reads results with; the others run things."""
 LAZILY = {("engine", "learning")}
 """Where a function, and not a module, imports: networks are trained by few cells."""

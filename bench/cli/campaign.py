@@ -101,11 +101,14 @@ def run_lines(group: Sequence[Step]) -> list[Ended]:
 def run_cells(works: "Sequence[Todo]", settings: "Settings", report: "Report") -> str:
     """Run what of some lines has not ended yet, and report it; why the run broke off, a killed worker for instance."""
     from bench.engine.run import run
+    from bench.engine.stocktaking import write_missing
 
     ended = {done.task.cell for done in (*report.finished, *report.failed)}
     pending = {task.cell: task for work in works for task in work.pending if task.cell not in ended}
     left, report.left = report.left, []
     try:
+        for line in write_missing(list(pending.values()), settings):
+            print(f"bench: {line}", file=sys.stderr)
         run(list(pending.values()), settings, report)
     except StorageError:
         raise

@@ -28,6 +28,7 @@ MODULES = {
     "pretrain": "running",
     "doctor": "machine",
     "table": "reading",
+    "plot": "plotting",
     "status": "reading",
     "compare": "reading",
     "ranks": "ranks",

@@ -1,4 +1,4 @@
-"""``list``: methods, data sets and tables."""
+"""``list``: methods, data sets, tables and figures."""
 
 import json
 from argparse import Namespace
@@ -7,7 +7,7 @@ from bench.plugin.registry import registry
 
 
 def list_command(options: Namespace) -> int:
-    rows = {"methods": methods, "datasets": datasets, "tables": tables}[options.what]()
+    rows = {"methods": methods, "datasets": datasets, "tables": tables, "figures": figures}[options.what]()
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0
@@ -46,3 +46,9 @@ def tables() -> list[dict[str, str]]:
     from bench.report.published import table_kinds
 
     return [{"name": kind.name, "summary": kind.title} for kind in table_kinds().values()]
+
+
+def figures() -> list[dict[str, str]]:
+    from bench.figures.kinds import KINDS
+
+    return [{"name": kind.name, "summary": kind.title} for kind in KINDS.values()]

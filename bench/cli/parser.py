@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_run,
         add_status,
         add_table,
+        add_plot,
         add_compare,
         add_ranks,
         add_adopt,
@@ -68,8 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_list(add: Add) -> None:
-    command = add("list", "What there is: methods, datasets or tables.")
-    command.add_argument("what", choices=("methods", "datasets", "tables"))
+    command = add("list", "What there is: methods, datasets, tables or figures.")
+    command.add_argument("what", choices=("methods", "datasets", "tables", "figures"))
     add_json(command)
 
 
@@ -137,10 +138,7 @@ def add_table(add: Add) -> None:
     command = add("table", "Print a table of the paper from the store.")
     command.add_argument("table", nargs="?", metavar="{1,2,3,4,...}", help="see: list tables")
     command.add_argument("--all", action="store_true", help="write every table, as a page of its own, to --output")
-    command.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help="methods to show")
-    command.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help="data sets to show")
-    command.add_argument("--seed", type=seed, default=0, help="seed of the cells to show (default: 0)")
-    command.add_argument("--profile", choices=PROFILES, help="show cells of this training schedule only")
+    add_shown(command)
     command.add_argument(
         "--columns",
         type=lambda text: tuple(filter(None, (part.strip() for part in text.split(",")))),
@@ -154,6 +152,24 @@ def add_table(add: Add) -> None:
         "--published", action="store_true", help="published values and differences beside the measured"
     )
     command.add_argument("--output", type=Path, metavar="DIR", help="also write files there")
+
+
+def add_plot(add: Add) -> None:
+    command = add("plot", "Draw a figure from the store, for one column of a paper.")
+    command.add_argument("kind", metavar="KIND", help="see: list figures")
+    add_shown(command)
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="a file that ends in .png, .pdf or .svg"
+    )
+    add_data(command)
+
+
+def add_shown(command: argparse.ArgumentParser) -> None:
+    """Which stored cells a table or a figure is of."""
+    command.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help="methods to show")
+    command.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help="data sets to show")
+    command.add_argument("--seed", type=seed, default=0, help="seed of the cells to show (default: 0)")
+    command.add_argument("--profile", choices=PROFILES, help="show cells of this training schedule only")
 
 
 def add_compare(add: Add) -> None:
@@ -178,7 +194,6 @@ def add_ranks(add: Add) -> None:
     command.add_argument("--seed", type=seed, default=0, help="seed of the cell (default: 0)")
     command.add_argument("--profile", choices=PROFILES, help="training schedule of a method that has one")
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there (default: standard output)")
-    add_data(command)
 
 
 def add_adopt(add: Add) -> None:

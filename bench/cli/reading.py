@@ -5,7 +5,8 @@ import sys
 from argparse import Namespace
 from dataclasses import asdict
 
-from bench.cli.stores import read_cells, report_problems
+from bench.cli.stores import read_cells, reading_folders, report_problems
+from bench.engine import inventory
 from bench.engine.store import MEASURED, read_stores
 from bench.errors import UsageError
 
@@ -65,6 +66,7 @@ def status_command(options: Namespace) -> int:
     if options.clean:
         clean(options)
     results, problems = read_cells(options, failures=True)
+    problems += inventory.problems(reading_folders(options.results))
     rows = summarise(results)
     cells = [asdict(row) for row in rows]
     print(json.dumps({"cells": cells, "problems": problems}, indent=1) if options.json else as_text(rows))

@@ -57,7 +57,10 @@ def print_skipped(planned: "Plan") -> None:
 def run_pending(planned: "Plan", work: "Todo", settings: "Settings") -> int:
     """Compute what is to be computed, and sum it up."""
     from bench.engine.run import run
+    from bench.engine.stocktaking import write_missing
 
+    for line in write_missing(planned.tasks, settings):
+        print(f"bench: {line}", file=sys.stderr)
     report = run(work.pending, settings)
     with budget.shielded():
         return sum_up(planned, work, settings, report)

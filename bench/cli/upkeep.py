@@ -10,7 +10,7 @@ from bench.errors import UsageError, counted, listing
 def adopt_command(options: Namespace) -> int:
     from bench.engine.plan import parse_splits
     from bench.engine.store import MEASURED, Store, own_folder
-    from bench.engine.upkeep import adopt, chosen
+    from bench.engine.upkeep import adopt, carry_tables, chosen
 
     if not MEASURED.is_dir():
         raise UsageError("adopt needs a clone of bench: an installed one has no results/measured")
@@ -23,10 +23,14 @@ def adopt_command(options: Namespace) -> int:
     if not found:
         raise UsageError(f"no such cell here: {source.folder}")
     refused: dict[str, list[str]] = {}
+    adopted = []
     for result in found:
         if why := adopt(result, source, Store(MEASURED), options.enhancers):
             refused.setdefault(why, []).append(str(result.cell))
+        else:
+            adopted.append(result.cell)
+    problems += carry_tables(adopted, source, Store(MEASURED))
     for why, cells in refused.items():
         print(f"bench: not adopted, {why}: {counted(len(cells), 'cell')}: {listing(cells)}", file=sys.stderr)
-    print(f"{counted(len(found) - sum(map(len, refused.values())), 'cell')} adopted into {MEASURED}")
+    print(f"{counted(len(adopted), 'cell')} adopted into {MEASURED}")
     return max(report_problems(problems), 1 if refused else 0)

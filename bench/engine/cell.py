@@ -48,6 +48,7 @@ class Outcome:
     cmc: tuple[float, ...]
     map: float
     probe_ranks: tuple[float, ...]
+    probe_hits: tuple[float, ...]
     sigma: dict[str, float]
     subsets: dict[str, Scores]
     initialisation: dict[str, dict[str, str]]
@@ -99,6 +100,7 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
         cmc=tuple(score.cmc.tolist()),
         map=score.mean_ap,
         probe_ranks=tuple(score.probe_ranks.tolist()),
+        probe_hits=tuple(score.probe_hits.tolist()),
         sigma=fused.sigma,
         subsets=fused.subsets,
         initialisation={anchor_name(m): model.initialisation for m, model in models.items() if model.initialisation},

@@ -69,11 +69,12 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """A finished cell's outcome and origin.
 
     fusion: ``identity`` (anchor models coincide), ``weighted``, or ``none``.  sigma, subsets: by anchor subset.
-    probe_ranks: expected rank of each probe's match, in the data set's order of probes.  nearest: of each probe, in
-    that order, what `bench.protocol.scoring.Trial.nearest` lists: gallery images as numbers from 0 in the data set's
-    order, which is that of the distances' columns; empty in cells of before it was kept.  initialisation, curves: by
-    anchor and plug-in.  cost: seconds and MiB by name.  contract: whether the method, as it was then, had passed
-    `bench check`.  warnings: what looks wrong with the data set.
+    probe_ranks: expected rank of each probe's match, in the data set's order of probes; probe_hits: how often it comes
+    first, in [0, 1], over the galleries drawn, empty where it was not kept.  nearest: of each probe, in that order,
+    what `bench.protocol.scoring.Trial.nearest` lists: gallery images as numbers from 0 in the data set's order, which
+    is that of the distances' columns; empty where it was not kept.  initialisation, curves: by anchor and plug-in.
+    cost: seconds and MiB by name.  contract: whether the method, as it was then, had passed `bench check`.
+    warnings: what looks wrong with the data set.
     """
 
     protocol: str
@@ -84,6 +85,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     probe_ranks: tuple[float, ...]
     cost: dict[str, Cost]
     computed: Computed
+    probe_hits: tuple[Annotated[float, Meta(ge=0, le=1)], ...] = ()
     sigma: dict[str, float] = {}
     subsets: dict[str, Scores] = {}
     initialisation: dict[str, dict[str, str]] = {}
@@ -111,6 +113,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError(f"probe_ranks must be finite, from 1 to {most}")
         if self.nearest:
             check_nearest(self.nearest, self.sizes)
+        if self.probe_hits and len(self.probe_hits) != len(ranks):
+            raise ValueError("probe_hits must be of as many probes as probe_ranks")
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -4,9 +4,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from bench.engine import freshness
+from bench.engine import freshness, inventory
 from bench.engine.identity import Cell
 from bench.engine.store import Result, Store, cannot_write
+from bench.errors import BenchError, StorageError
 
 
 def chosen(
@@ -49,6 +50,17 @@ def adopt(result: Result, source: Store, target: Store, enhancers: bool = False)
     except OSError as error:
         raise cannot_write(target.folder, error) from error
     return ""
+
+
+def carry_tables(cells: Sequence[Cell], source: Store, target: Store) -> Iterator[str]:
+    """Copy the tables of the images that adopted cells are of; a line for each that cannot be read."""
+    for cell in {(cell.dataset, cell.data): cell for cell in cells}.values():
+        try:
+            inventory.carry(source, target, cell)
+        except StorageError:
+            raise
+        except BenchError as error:
+            yield str(error)
 
 
 def refusal(result: Result, target: Store) -> str:

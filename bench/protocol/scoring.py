@@ -85,11 +85,13 @@ def nearest_images(distances: np.ndarray, gallery: np.ndarray, count: int) -> np
 
 @dataclass(frozen=True)
 class Score:
-    """cmc: shares in [0, 1] at ranks 1, 2, ...; mean_ap: in [0, 1]; probe_ranks: (P,) expected rank of each match."""
+    """cmc: shares in [0, 1] at ranks 1, 2, ...; mean_ap: in [0, 1]; probe_ranks: (P,) expected rank of each match;
+    probe_hits: (P,) how often, in [0, 1], each match comes first."""
 
     cmc: np.ndarray
     mean_ap: float
     probe_ranks: np.ndarray
+    probe_hits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -105,14 +107,15 @@ class Trial:
 
     def score(self, distances: np.ndarray) -> Score:
         """The mean over the galleries drawn.  distances: (P, G) float, finite."""
-        curves, precisions, ranks = [], [], []
+        curves, precisions, ranks, hits = [], [], [], []
         for rows in self.draws:
             nearest, people = nearest_shots(distances[:, rows], self.gallery[rows])
             first, ties = match_positions(nearest, self.probe, people)
             curves.append(cmc(first, ties, min(RANKS, len(people))))
             precisions.append(average_precision(first, ties).mean())
             ranks.append(expected_rank(first, ties))
-        return Score(np.mean(curves, axis=0), float(np.mean(precisions)), np.mean(ranks, axis=0))
+            hits.append((first == 1) / ties)
+        return Score(np.mean(curves, axis=0), float(np.mean(precisions)), np.mean(ranks, axis=0), np.mean(hits, axis=0))
 
     def nearest(self, distances: np.ndarray) -> np.ndarray:
         """(P, k) int64: `nearest_images` of the first gallery drawn, as columns of `distances`, (P, G)."""

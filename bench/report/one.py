@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.engine import inventory
 from bench.engine.identity import Cell
+from bench.engine.inventory import Inventory
 from bench.engine.store import Result, Store
 from bench.errors import UsageError
 from bench.report.compare import finished, one_dataset
@@ -41,6 +43,16 @@ def with_lists(result: Result, dataset: str, folders: Sequence[Path]) -> Result:
     found = next((r for r in copies(result, folders) if r.finished.nearest), None)
     if found is None:
         raise UsageError(f"{result.cell} was stored without ranked lists: {again(result.cell, dataset)}")
+    return found
+
+
+def images_of(result: Result, dataset: str, folders: Sequence[Path]) -> Inventory:
+    """The images that a cell is of; UsageError that says what to run where no store has their table."""
+    own = result.path.parents[2]
+    found = inventory.find(dict.fromkeys([own, *folders]), result.cell)
+    if found is None:
+        words = command(result.cell.method, dataset, result.cell.split, result.cell.seed, result.cell.profile)
+        raise UsageError(f"no table of the images of {result.cell.dataset}: `{words}` writes it where the images are")
     return found
 
 

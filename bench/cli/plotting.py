@@ -1,0 +1,27 @@
+"""``plot``: a figure of stored cells to a file; nothing is computed and torch is not imported."""
+
+import sys
+from argparse import Namespace
+
+from bench.cli.stores import reading_folders, report_problems
+from bench.engine.store import read_stores
+from bench.figures.kinds import find_kind
+from bench.figures.output import form_of, write
+from bench.figures.request import Request
+
+
+def plot_command(options: Namespace) -> int:
+    kind = find_kind(options.kind)
+    form_of(options.output)
+    folders = reading_folders(options.results)
+    results, problems = read_stores(folders)
+    figure = kind.draw(
+        Request(
+            results, options.method, options.dataset, options.seed, options.profile, tuple(folders), options.data
+        )
+    )  # fmt: skip
+    write(figure, options.output)
+    for note in figure.notes:
+        print(note)
+    print(f"wrote {options.output}", file=sys.stderr)
+    return report_problems(problems)

@@ -1,0 +1,183 @@
+"""The rows that a figure shows: chosen as for tables, with what a reader must know of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from bench.errors import UsageError, counted
+from bench.figures.request import Request
+from bench.figures.text import plain
+from bench.protocol.statistics import PAPER_SPLITS
+from bench.report.content import Table
+from bench.report.groups import Group, Groups
+from bench.report.names import normal, select
+from bench.report.published import TableKind, published, table_kinds
+from bench.report.tables import chosen_datasets, main_table, make_table, printed_datasets, rows_of
+
+MARKS = "*†‡§¶"
+"""Beside the label of a row that is not what it seems."""
+UNBROKEN = "\N{NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Cells of one method on one data set, as a table takes them."""
+
+    dataset: str
+    method: str
+    group: Group
+
+    @property
+    def published(self) -> dict[int, float]:
+        """Published percent by rank, from any table of the paper."""
+        return printed().get((self.dataset, normal(self.method)), {})
+
+
+@cache
+def printed() -> dict[tuple[str, str], dict[int, float]]:
+    """(data set, method) -> percent by rank, as the paper's tables print it; errata are left out."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for p in published():
+        if p.table in table_kinds() and p.value is not None and not p.erratum:
+            found.setdefault((p.dataset, normal(p.method)), {}).setdefault(p.rank, p.value)
+    return found
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of several data sets, in order.  notes: the footnotes that a table of them would have."""
+
+    datasets: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def of(self, dataset: str) -> list[Row]:
+        return [row for row in self.rows if row.dataset == dataset]
+
+    @property
+    def methods(self) -> list[str]:
+        return list(dict.fromkeys(row.method for row in self.rows))
+
+
+def main_rows(request: Request, unasked: Callable[[str], bool] = lambda _: True) -> Rows:
+    """Rows of the main table of each data set that is asked for; of none, those of the first main table with cells.
+
+    unasked: whether a row is shown although no method was named.  UsageError where there is no cell.
+    """
+    groups = Groups(request.results)
+    mains = [kind for kind in table_kinds().values() if kind.main]
+    names = named_datasets(request, groups, mains)
+    by_table = {kind: [d for d in names if (main_table(d) or mains[0].name) == kind.name] for kind in mains}
+    found: list[Rows] = []
+    for kind, own in by_table.items():
+        datasets = own if request.datasets else chosen_datasets(kind, groups, (), request.seed)
+        if datasets and (request.datasets or not found):
+            found += rows_of_table(request, groups, kind, datasets, unasked)
+    return together(request, found)
+
+
+def table_rows(request: Request, kind: TableKind) -> Rows:
+    """Rows of one table, of the data sets that are asked for or that it has by itself; UsageError without a cell."""
+    groups = Groups(request.results)
+    datasets = named_datasets(request, groups, [kind]) or chosen_datasets(kind, groups, (), request.seed)
+    return together(request, rows_of_table(request, groups, kind, datasets, lambda _: True))
+
+
+def named_datasets(request: Request, groups: Groups, kinds: Sequence[TableKind]) -> list[str]:
+    """The data sets that the request names; none where it names none."""
+    known = [dataset for kind in kinds for dataset in printed_datasets(kind)] + sorted(groups.datasets(request.seed))
+    return select(request.datasets, list(dict.fromkeys(known)), "data set") if request.datasets else []
+
+
+def together(request: Request, found: Sequence[Rows]) -> Rows:
+    if not found:
+        raise UsageError(nothing(request))
+    return Rows(
+        tuple(dataset for some in found for dataset in some.datasets),
+        tuple(row for some in found for row in some.rows),
+        tuple(dict.fromkeys(note for some in found for note in some.notes)),
+    )
+
+
+def rows_of_table(
+    request: Request, groups: Groups, kind: TableKind, datasets: Sequence[str], unasked: Callable[[str], bool]
+) -> list[Rows]:
+    """The rows of a table that have cells on some data sets, with its notes on them; none, or one element."""
+
+    def wanted(dataset: str) -> list[str]:
+        rows = rows_of(kind, groups, dataset, request.seed, request.methods)
+        rows = tuple(m for m in rows if request.methods or unasked(m))
+        return [m for m in rows if groups.find(dataset, m, request.seed, request.profile)]
+
+    shown = {dataset: rows for dataset in datasets if (rows := wanted(dataset))}
+    if not shown:
+        return []
+    methods = list(dict.fromkeys(m for rows in shown.values() for m in rows))
+    return [measured(make_table(kind, request.results, list(shown), request.seed, methods, request.profile))]
+
+
+def measured(table: Table) -> Rows:
+    """The rows of a table that have cells."""
+    rows = []
+    for dataset in table.datasets:
+        for method in table.methods[dataset]:
+            group = table.entries[dataset, method, table.kind.ranks[0]].group
+            if group is not None:
+                rows.append(Row(dataset, method, group))
+    without = {
+        d: [m for m in table.methods[d] if not any(r.dataset == d and r.method == m for r in rows)]
+        for d in table.datasets
+    }
+    notes = [f"no finished cell on {dataset}: {', '.join(names)}" for dataset, names in without.items() if names]
+    notes += [note for note in table.notes if not note.startswith("--")]
+    datasets = tuple(d for d in table.datasets if any(row.dataset == d for row in rows))
+    return Rows(datasets, tuple(rows), tuple(notes))
+
+
+def nothing(request: Request) -> str:
+    """That there is no cell of what is asked for."""
+    what = [*(f"of {m}" for m in request.methods), *(f"on {d}" for d in request.datasets)]
+    what += [f"of profile {request.profile}"] if request.profile else []
+    what += [f"of seed {request.seed}"] if request.seed else []
+    return f"no finished cell {' '.join(what)}".rstrip() + "; `status` says what there is"
+
+
+def remarks(group: Group) -> list[str]:
+    """What a reader must know of a row beside its number, in few words each."""
+    words = []
+    if group.cell.profile != "paper":
+        words.append(f"schedule {group.cell.profile}")
+    if group.stale:
+        words.append("stale")
+    if len(group.splits) < PAPER_SPLITS:
+        words.append(counted(len(group.splits), "split"))
+    if not group.in_contract:
+        words.append("not checked")
+    if group.own:
+        words.append("your own")
+    return words
+
+
+class Marks:
+    """Signs for what holds of some rows of a figure, and the line that explains them; what holds of all has none."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        every = [remarks(group) for group in groups]
+        found = list(dict.fromkeys(word for words in every for word in words))
+        self._all = [word for word in found if all(word in words for words in every)]
+        self._some = dict(zip((word for word in found if word not in self._all), signs(), strict=False))
+
+    def __call__(self, group: Group) -> str:
+        return "".join(sign for word, sign in self._some.items() if word in remarks(group))
+
+    @property
+    def line(self) -> str:
+        """To be added to another line; empty where there is nothing to say."""
+        parts = [f"{sign} {word}" for word, sign in self._some.items()]
+        parts += [f"all: {', '.join(self._all)}"] if self._all else []
+        return "".join(f"; {plain(part).replace(' ', UNBROKEN)}" for part in parts)
+
+
+def signs() -> Iterable[str]:
+    for times in range(1, 9):
+        yield from (sign * times for sign in MARKS)
