@@ -66,8 +66,8 @@ def draw(request: Request) -> Figure:
     rings = "; hollow: published" if any(row.published for row in rows.rows) else ""
     sheet.y += sheet.legend(key.entries(shown.values(), linestyle="none"), EDGE) + 0.12
     fused = [[p for p in found if p[1] == base and ALL in found[p] and sigmas(found[p][ALL].group)] for base in bases]
-    for pair in (places[i : i + 2] for places in fused for i in range(0, len(places), 2)):
-        for number, place in enumerate(pair):
+    for abreast in (places[i : i + 2] for places in fused for i in range(0, len(places), 2)):
+        for number, place in enumerate(abreast):
             left, row = LEFT + number * (sheet.half + GAP), found[place][ALL]
             sheet.text(cut(f"{key.label(heads[place])}, {key.titles(row.dataset)}", sheet.half), left)
             sheet.text(about_sigma(row.group), left, down=LINE)

@@ -44,6 +44,9 @@ KINDS = {
         Kind("alpha", "rank 1 against the weight of the super-resolution loss (Figure 6)"),
         Kind("fusion", "rank 1 of anchor subsets (Table 4), and the weights of the fusion against resolution"),
         Kind("resolution", "rank 1 by down-sampling ratio and by size of the probe"),
+        Kind("training", "learning curves of networks"),
+        Kind("cost", "rank 1 against time and memory"),
+        Kind("history", "published methods by year, with what was measured here"),
     )
 }
 

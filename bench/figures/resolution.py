@@ -52,7 +52,9 @@ def draw(request: Request) -> Figure:
     if not shown:
         raise UsageError(next(iter(probes.problems), NO_TABLE))
     key, sheet, notes = Key(shown), Sheet(), [*dict.fromkeys(probes.problems), *rows.notes]
-    for dataset in dict.fromkeys(row.dataset for row in shown):
+    datasets = list(dict.fromkeys(row.dataset for row in shown))
+    labels = {d: [key.label(row) for row in shown if row.dataset == d] for d in datasets}
+    for dataset in datasets:
         own = {row: found[dataset, row.method] for row in shown if row.dataset == dataset}
         without = [row.method for row, cells in own.items() if any(cell.hits is None for cell in cells)]
         if without:
@@ -64,7 +66,8 @@ def draw(request: Request) -> Figure:
             points(axes, own, bins, key, exact=not without)
             axes.set_ylabel("mean rank of match (low is good)" if without else "matched at rank 1, %", labelpad=2)
             sheet.y += HEIGHT + BELOW + 0.08 + LINE * bins.labels[0].count("\n")
-        sheet.y += sheet.legend(key.entries(own)) + 0.06
+        if dataset == datasets[-1] or labels[dataset] != labels[datasets[-1]]:
+            sheet.y += sheet.legend(key.entries(own)) + 0.06
     left_out = [f"{row.method} on {row.dataset}" for row in rows.rows if row not in shown]
     if left_out:
         notes.append(f"left out, no table of images fits: {', '.join(left_out)}")

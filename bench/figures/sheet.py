@@ -1,5 +1,6 @@
 """A column that is filled from the top: panels, legends and lines of text, placed in inches."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -117,3 +118,16 @@ def ticks(axes: Axes, values: Sequence[float], axis: str = "x") -> None:
     chosen.set_major_locator(FixedLocator(list(values)))
     chosen.set_minor_locator(NullLocator())
     chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def log_axis(axes: Axes, axis: str = "x", most: int = 4) -> None:
+    """A logarithmic axis with at most so many ticks, at powers of ten or, where these are fewer than two, between."""
+    getattr(axes, f"set_{axis}scale")("log")
+    low, high = getattr(axes, f"get_{axis}lim")()
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 4, 5, 6, 7, 8, 9)):
+        inside = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+        if len(inside) >= 2:
+            break
+    ticks(axes, inside[:: -(-len(inside) // most)], axis)
+    getattr(axes, f"set_{axis}lim")(low, high)
