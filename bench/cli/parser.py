@@ -161,6 +161,10 @@ def add_plot(add: Add) -> None:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="a file that ends in .png, .pdf or .svg"
     )
+    command.add_argument("--split", type=seed, default=0, metavar="N", help="of the cell whose images are shown")
+    command.add_argument(
+        "--probe", action="append", default=[], metavar="NAME", help="an image's file, or a person, to show; for images"
+    )
     add_data(command)
 
 

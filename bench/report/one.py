@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from bench.engine import inventory
 from bench.engine.identity import Cell
 from bench.engine.inventory import Inventory
@@ -46,6 +48,17 @@ def with_lists(result: Result, dataset: str, folders: Sequence[Path]) -> Result:
     return found
 
 
+def with_enhancers(result: Result, dataset: str, folders: Sequence[Path]) -> dict[str, dict[str, np.ndarray]]:
+    """What the models of a cell enhance images with, by anchor, from the first store that keeps it.
+
+    dataset: as the user names it.  UsageError that says what to run where none does.
+    """
+    for folder in dict.fromkeys([result.path.parents[2], *folders]):
+        if found := Store(folder).enhancers(result.cell):
+            return found
+    raise UsageError(f"{result.cell} was stored without its enhancers: {again(result.cell, dataset)}")
+
+
 def images_of(result: Result, dataset: str, folders: Sequence[Path]) -> Inventory:
     """The images that a cell is of; UsageError that says what to run where no store has their table."""
     own = result.path.parents[2]
@@ -78,4 +91,5 @@ def command(
     words = ["-m", method, "-d", dataset, "--splits", str(split)]
     words += ["--seed", str(seed)] if seed else []
     words += ["--profile", profile] if profile and has_schedule(method) else []
+    words += ["--enhancers", str(split)] if force and split else []
     return f"python -m bench run {'--force ' if force else ''}{shlex.join(words)}"
