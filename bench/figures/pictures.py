@@ -16,7 +16,6 @@ from bench.engine.store import Result
 from bench.errors import DataError, UsageError, listing
 from bench.figures.request import Request
 from bench.figures.text import plain
-from bench.plugin.registry import registry
 from bench.plugin.spec import dataset_spec
 from bench.report.one import command
 
@@ -83,20 +82,9 @@ def check_data(pictures: Pictures, result: Result, dataset: str) -> None:
         raise DataError(f"{dataset} has other images, labels or splits than when {cell} was computed; `{again}`")
 
 
-def terms(datasets: Sequence[str]) -> list[str]:
-    """A line for each data set that shows people: they may not be shown anywhere and to anybody."""
-    lines = []
-    for dataset in datasets:
-        plugin = registry().get("dataset", dataset.partition("[")[0])
-        if not drawn(dataset):
-            own = plugin.attributes.get("terms")
-            lines.append(f"{dataset} shows people; its images are for research{f': {own}' if own else ''}")
-    return lines
-
-
-def drawn(dataset: str) -> bool:
-    """Whether a data set's images are drawn by program, and show nobody."""
-    return isinstance(registry().get("dataset", dataset.partition("[")[0]).attributes.get("small"), str)
+def named(result: Result) -> str:
+    """A cell in words."""
+    return plain(f"{result.cell}, seed {result.cell.seed}, schedule {result.cell.profile}")
 
 
 def only(names: Sequence[str], what: str) -> str:

@@ -16,7 +16,8 @@ from bench.engine.store import Result
 from bench.engine.view import Setup, build_view
 from bench.errors import UsageError
 from bench.figures.canvas import WIDTH, Figure
-from bench.figures.pictures import Pictures, check_data, load_pictures, only, show, terms
+from bench.figures.people import terms
+from bench.figures.pictures import Pictures, check_data, load_pictures, named, only, show
 from bench.figures.request import Request
 from bench.figures.sheet import EDGE, LINE, Sheet
 from bench.figures.text import Labels
@@ -61,7 +62,7 @@ def draw(request: Request) -> Figure:
     methods = [name for name in request.methods if name not in frontends]
     if not methods:
         raise UsageError("say of which method with -m, beside which front-ends may be named: " + ", ".join(frontends))
-    named = [name for name in request.methods if name in frontends]
+    asked = [name for name in request.methods if name in frontends]
     found = [with_arrays(request, method, dataset) for method in methods]
     pictures = load_pictures(request, dataset)
     for result, _ in found:
@@ -70,7 +71,7 @@ def draw(request: Request) -> Figure:
     with isolated():
         enhancing = [of_method(result, arrays, cases) for result, arrays in found]
         spec = method_spec(found[0][0].cell.method)
-        interpolated, notes = of_frontends(named or frontends, spec, found[0][0], pictures, cases, bool(named))
+        interpolated, notes = of_frontends(asked or frontends, spec, found[0][0], pictures, cases, bool(asked))
     sizes = {column.images.shape for column in enhancing}
     if len(sizes) > 1:
         raise UsageError(f"{' and '.join(methods)} enhance images to different sizes; a figure shows one")
@@ -79,7 +80,8 @@ def draw(request: Request) -> Figure:
         raise UsageError(f"{len(columns)} ways to enhance images have no room in one column: name at most {MOST - 2}")
     sheet, more = table(cases, columns, spec.build().input_size, enhancing[0].images.shape[1:3])
     rows = "; ".join(case.name for case in cases)
-    return sheet.finish([f"rows: {rows}", *more, *notes, *terms([dataset])])
+    cells = [named(result) for result, _ in found]
+    return sheet.finish([*cells, f"rows: {rows}", *more, *notes, *terms([dataset])])
 
 
 def with_arrays(request: Request, method: str, dataset: str) -> tuple[Result, dict[str, dict[str, np.ndarray]]]:

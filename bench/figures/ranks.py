@@ -7,7 +7,8 @@ import numpy as np
 
 from bench.engine.ranked import Ranked, ranked_lists
 from bench.figures.canvas import WIDTH, Figure
-from bench.figures.pictures import RIGHT, WRONG, Pictures, check_data, fitted, load_pictures, only, show, terms
+from bench.figures.people import terms
+from bench.figures.pictures import RIGHT, WRONG, Pictures, check_data, fitted, load_pictures, named, only, show
 from bench.figures.request import Request
 from bench.figures.sheet import EDGE, LINE, Sheet
 from bench.figures.text import cut, plain
@@ -34,15 +35,17 @@ def draw(request: Request) -> Figure:
     ranked = ranked_lists(result, pictures.table)
     sheet = Sheet()
     sheet.title(cut(plain(f"{result.cell.method}, {result.cell.dataset}"), WIDTH - 2 * EDGE))
-    heads(sheet)
     for heading, places in cases(request, pictures, ranked):
         if heading:
             sheet.text(heading, fontweight="bold")
             sheet.y += LINE + 0.02
+        heads(sheet)
         for place in places:
             case(sheet, pictures, ranked, place, match_of(pictures, ranked, place, request))
     sheet.line("Solid frame: the probe's person; dashed: others. Last: the match, where it is further down.")
-    return sheet.finish(terms([dataset]))
+    if (draws := result.finished.sizes.gallery_draws) > 1:
+        sheet.line(f"The first of {draws:,} galleries is shown; ranks are means of all.")
+    return sheet.finish([named(result), *terms([dataset])])
 
 
 def cases(request: Request, pictures: Pictures, ranked: Ranked) -> Iterator[tuple[str, Sequence[int]]]:
@@ -52,12 +55,13 @@ def cases(request: Request, pictures: Pictures, ranked: Ranked) -> Iterator[tupl
         yield "", [int(np.flatnonzero(ranked.probe == row)[0]) for row in rows]
         return
     area = pictures.table.area[ranked.probe]
+    places = np.where(ranked.right.any(axis=1), ranked.right.argmax(axis=1), ranked.right.shape[1])
     # Of probes that do equally well the smallest are the more telling, of those that do equally badly the largest.
-    best = np.lexsort((area, ranked.rank))
-    worst = np.lexsort((-area, -ranked.rank))
+    best = np.lexsort((area, ranked.rank, places))
+    worst = np.lexsort((-area, -ranked.rank, -places))
     few = min(CASES, len(best) // 2)
-    yield "best: the smallest probes that are matched first", best[:few].tolist()
-    yield "worst: the match furthest down", worst[:few].tolist()
+    yield "best; of equal ones, the smallest probes", best[:few].tolist()
+    yield "worst; of equal ones, the largest probes", worst[:few].tolist()
 
 
 def match_of(pictures: Pictures, ranked: Ranked, place: int, request: Request) -> int | None:
@@ -99,7 +103,7 @@ def case(sheet: Sheet, pictures: Pictures, ranked: Ranked, place: int, match: in
         image(sheet, column, pictures.data.images[int(listed)], RIGHT if right else WRONG)
     if match is not None:
         image(sheet, LISTED + 1, pictures.data.images[match], RIGHT)
-    sheet.y += HEIGHT + 0.05
+    sheet.y += HEIGHT + 0.07
 
 
 def image(sheet: Sheet, column: int, pixels: np.ndarray, frame: dict[str, Any]) -> None:

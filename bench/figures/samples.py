@@ -6,7 +6,8 @@ import numpy as np
 
 from bench.errors import UsageError
 from bench.figures.canvas import WIDTH, Figure
-from bench.figures.pictures import Pictures, fitted, load_pictures, show, terms
+from bench.figures.people import terms
+from bench.figures.pictures import Pictures, fitted, load_pictures, show
 from bench.figures.request import Request
 from bench.figures.sheet import EDGE, LINE, Sheet
 from bench.figures.text import cut, plain
