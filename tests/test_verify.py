@@ -65,7 +65,7 @@ def test_cells_of_an_older_version_that_repeat_count_for_the_present_one(bench, 
     assert verified(store) == [1] * 3
 
 
-@pytest.mark.parametrize("fields", [{"map": 0.123}, {"probe_ranks": (1.0,)}], ids=["mAP", "one rank"])
+@pytest.mark.parametrize("fields", [{"map": 0.123}, {"probe_ranks": (1.0,), "probe_hits": ()}], ids=["mAP", "one rank"])
 def test_a_row_that_differs_is_left_as_it_is(bench, store, fields) -> None:
     change(store, **fields)
     output = bench("run", *ROW, "--results", store.folder, "--verify")

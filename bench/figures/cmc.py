@@ -28,7 +28,7 @@ def draw(request: Request) -> Figure:
         sheet.title(key.titles(dataset))
         shown = rows.of(dataset)
         beside = 1 if broad or len(shown) <= TOGETHER[2] else 2
-        panels = panels_of(shown, TOGETHER[beside])
+        panels = panels_of(shown, beside)
         width, height = (WIDTH - LEFT - EDGE, 1.5) if beside == 1 else (sheet.half, 1.15)
         for first in range(0, len(panels), beside):
             heights = []
@@ -47,16 +47,21 @@ def draw(request: Request) -> Figure:
     return sheet.finish([*rows.notes, *key.notes])
 
 
-def panels_of(rows: Sequence[Row], most: int) -> list[list[Row]]:
-    """Rows by matching method; those that are alone with theirs together, and no more than `most`."""
-    if len(rows) <= most:
-        return [list(rows)]
+def panels_of(rows: Sequence[Row], beside: int) -> list[list[Row]]:
+    """Rows of one matching method together, those that are alone with theirs in one panel; wide panels take several."""
+    most = TOGETHER[beside]
     families: dict[str, list[Row]] = {}
     for row in rows:
         families.setdefault(parts(row.method)[1], []).append(row)
     alone = [row for family in families.values() if len(family) == 1 for row in family]
-    groups = [*(family for family in families.values() if len(family) > 1), alone]
-    return [group[i : i + most] for group in groups for i in range(0, len(group), most)]
+    panels: list[list[Row]] = []
+    for group in [*(family for family in families.values() if len(family) > 1), alone]:
+        free = [panel for panel in panels if beside == 1 and len(panel) + len(group) <= most]
+        if free:
+            free[0].extend(group)
+        else:
+            panels += [group[i : i + most] for i in range(0, len(group), most)]
+    return panels
 
 
 def curves(axes: Axes, rows: Sequence[Row], key: Key) -> None:

@@ -12,8 +12,10 @@ from bench.figures.request import Request
 from bench.figures.rows import Row, main_rows
 from bench.figures.sheet import BELOW, EDGE, GAP, LEFT, Sheet, log_axis
 from bench.protocol.statistics import confidence_interval
+from bench.report.notes import by_value
 
 HEIGHT = 1.25
+RIGHT = 0.14  # inches: the last number of an axis may stand at its end
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def draw(request: Request) -> Figure:
         top = 1.1 * max(max(row.group.percent(1)) for row in own)
         sheet.title(key.titles(dataset))
         beside = 2 if len(costs) in (2, 4) else 3
-        width = (WIDTH - LEFT - EDGE - GAP * (beside - 1)) / beside
+        width = (WIDTH - LEFT - RIGHT - GAP * (beside - 1)) / beside
         for first in range(0, len(costs), beside):
             for place, cost in enumerate(costs[first : first + beside]):
                 axes = sheet.axes(LEFT + place * (width + GAP), width, HEIGHT)
@@ -87,8 +89,8 @@ def not_recorded(rows: Sequence[Row], costs: Sequence[Cost]) -> list[str]:
     """Which rows lack which of the costs that others have."""
     lines = []
     for cost in costs:
-        without = [f"{row.method} on {row.dataset}" for row in rows if not costs_of(row, cost)]
-        lines += [f"{cost.words} not recorded: {', '.join(without)}"] if without else []
+        without = [(row.dataset, row.method, "") for row in rows if not costs_of(row, cost)]
+        lines += [f"{cost.words} not recorded: {by_value(without)}"] if without else []
     return lines
 
 

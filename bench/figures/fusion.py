@@ -33,8 +33,9 @@ ALL = SUBSETS[-1]
 ANCHOR_LINES: tuple[tuple[str, Any], ...] = (
     ("#0072B2", "solid"),
     ("#D55E00", (0, (4.0, 1.3))),
-    ("#000000", (0, (1.2, 1.0))),
+    ("#009E73", (0, (1.2, 1.0))),
 )
+SIGMA_LEAST = 1e-3
 NAMES = 0.82  # inches for the names of subsets
 LINE_HEIGHT = 0.19
 HEIGHT = 0.95
@@ -124,8 +125,8 @@ def subsets(axes: Axes, rows: Mapping[Row, Mapping[str, Row]], key: Key) -> None
 
 
 def sigmas(group: Group) -> list[float]:
-    """Of all anchors together, one a split that has it."""
-    return [record.sigma[ALL] for record in group.records if ALL in record.sigma]
+    """Of all anchors together, one a split that has it; none is smaller than the harness's own."""
+    return [max(record.sigma[ALL], SIGMA_LEAST) for record in group.records if ALL in record.sigma]
 
 
 def about_sigma(group: Group) -> str:

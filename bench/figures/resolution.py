@@ -15,6 +15,7 @@ from bench.figures.rows import Row, main_rows
 from bench.figures.sheet import BELOW, EDGE, LEFT, LINE, Sheet
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.statistics import confidence_interval
+from bench.report.notes import by_value
 
 BINS = 5
 FEW = 6
@@ -68,9 +69,9 @@ def draw(request: Request) -> Figure:
             sheet.y += HEIGHT + BELOW + 0.08 + LINE * bins.labels[0].count("\n")
         if dataset == datasets[-1] or labels[dataset] != labels[datasets[-1]]:
             sheet.y += sheet.legend(key.entries(own)) + 0.06
-    left_out = [f"{row.method} on {row.dataset}" for row in rows.rows if row not in shown]
+    left_out = [(row.dataset, row.method, "") for row in rows.rows if row not in shown]
     if left_out:
-        notes.append(f"left out, no table of images fits: {', '.join(left_out)}")
+        notes.append(f"left out, no table of images fits: {by_value(left_out)}")
     sheet.line("Whiskers: 95 % interval over splits" + key.line)
     return sheet.finish([*notes, *key.notes])
 

@@ -16,7 +16,6 @@ from bench.report.tables import chosen_datasets, main_table, make_table, printed
 
 MARKS = "*†‡§¶"
 """Beside the label of a row that is not what it seems."""
-UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +174,7 @@ class Marks:
         """To be added to another line; empty where there is nothing to say."""
         parts = [f"{sign} {word}" for word, sign in self._some.items()]
         parts += [f"all: {', '.join(self._all)}"] if self._all else []
-        return "".join(f"; {plain(part).replace(' ', UNBROKEN)}" for part in parts)
+        return "".join(f"; {plain(part)}" for part in parts)
 
 
 def signs() -> Iterable[str]:

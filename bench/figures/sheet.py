@@ -15,6 +15,7 @@ from bench.figures.text import wrapped
 Entry = tuple[Artist, str]
 """Of a legend."""
 
+PAGE = 9.5  # inches
 LINE = 0.128  # inches from line to line of small text
 EDGE = 0.05
 LEFT = 0.45
@@ -72,6 +73,8 @@ class Sheet:
 
         width: inches, by default all to the right edge.
         """
+        if not entries:
+            return 0.0
         top, room = self.y + down, width or WIDTH - EDGE - left
         widest = max(text_width(label) for _, label in entries)
         columns = max(1, int((room + COLUMN_GAP) / (HANDLE + widest + COLUMN_GAP)))
@@ -87,7 +90,7 @@ class Sheet:
                 ncols=columns,
                 borderpad=0,
                 borderaxespad=0,
-                labelspacing=LINE * 72 / SMALL - 1.15,
+                labelspacing=LINE * 72 / SMALL - 1,
                 handlelength=2.4,
                 handletextpad=0.5,
                 columnspacing=COLUMN_GAP * 72 / SMALL,
@@ -108,7 +111,8 @@ class Sheet:
         self.figure.set_size_inches(WIDTH, total)
         for place in self._later:
             place(total)
-        self.figure.notes = tuple(notes)
+        high = [f"the figure is {total:.0f} in high, more than a page: -m and -d choose"] if total > PAGE else []
+        self.figure.notes = (*high, *notes)
         return self.figure
 
 

@@ -76,12 +76,13 @@ class Labels:
 
 
 def wrapped(text: str, most: float, size: float = SMALL) -> list[str]:
-    """Lines of whole words, each no wider than `most` inches; a word that is wider is cut."""
+    """Lines no wider than `most` inches, broken after ``;`` where that is possible, else between words."""
     lines: list[str] = []
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and width(longer, size) <= most:
-            lines[-1] = longer
-        else:
-            lines.append(cut(word, most, size))
+    for clause in text.replace("; ", ";\n").split("\n"):
+        for piece in [clause] if width(clause, size) <= most else clause.split(" "):
+            longer = f"{lines[-1]} {piece}" if lines else piece
+            if lines and width(longer, size) <= most:
+                lines[-1] = longer
+            else:
+                lines.append(cut(piece, most, size))
     return lines

@@ -18,6 +18,7 @@ from bench.figures.request import Request
 from bench.figures.rows import Row, main_rows
 from bench.figures.sheet import BELOW, EDGE, HANDLE, LEFT, LINE, Entry, Sheet, log_axis
 from bench.figures.text import cut, plain
+from bench.report.notes import by_value
 
 TOTAL = "total"
 """The term of a loss that is minimised."""
@@ -33,6 +34,16 @@ class Curve:
 
     step: np.ndarray
     loss: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What becomes one line.  name: of the row or the term.  trainings: update and loss, (steps,) each."""
+
+    name: str
+    label: str
+    look: Look
+    trainings: list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -55,17 +66,21 @@ class Panel:
             if len(methods) > 1
         )
 
-    def lines(self, key: Key) -> list[tuple[str, Look, list[tuple[np.ndarray, np.ndarray]]]]:
-        """Label, look and curves of each line: the total of every row or, of a single row, every term."""
+    def lines(self, key: Key) -> list[Line]:
+        """The total of every row or, of a single row, every term."""
+
+        def trainings(curves: Sequence[Curve], term: str) -> list[tuple[np.ndarray, np.ndarray]]:
+            return [(curve.step, curve.loss[term]) for curve in curves if term in curve.loss]
+
         if len(self.rows) > 1:
             return [
-                (key.label(row), key.look(row), [(c.step, c.loss[TOTAL]) for c in curves if TOTAL in c.loss])
+                Line(row.method, key.label(row), key.look(row), trainings(curves, TOTAL))
                 for row, curves in self.rows.items()
             ]
         (curves,) = self.rows.values()
         terms = list(dict.fromkeys(term for curve in curves for term in curve.loss))
         own = looks(terms)
-        return [(plain(term), own[term], [(c.step, c.loss[term]) for c in curves if term in c.loss]) for term in terms]
+        return [Line(term, plain(term), own[term], trainings(curves, term)) for term in terms]
 
 
 def draw(request: Request) -> Figure:
@@ -95,8 +110,8 @@ def draw(request: Request) -> Figure:
                 heights.append(sheet.legend(entries, left, width, LINE + 0.04 + HEIGHT + BELOW))
             sheet.y += LINE + 0.04 + HEIGHT + BELOW + max(heights) + 0.08
     sheet.line(f"Lines: mean over splits and anchors; bands: their range{key.line}")
-    without = [f"{row.method} on {row.dataset}" for row in rows.rows if row not in shown]
-    left_out = [f"no learning curves: {', '.join(without)}"] if without else []
+    without = [(row.dataset, row.method, "") for row in rows.rows if row not in shown]
+    left_out = [f"no learning curves: {by_value(without)}"] if without else []
     alike = [line for own in panels.values() for panel in own for line in panel.alike()]
     return sheet.finish([*left_out, *alike, *rows.notes, *key.notes])
 
@@ -133,21 +148,23 @@ def numbers(given: object) -> np.ndarray | None:
     return np.array(given, np.float64)
 
 
-def draw_lines(
-    axes: Axes, lines: Sequence[tuple[str, Look, list[tuple[np.ndarray, np.ndarray]]]], most: float
-) -> list[Entry]:
-    """Mean and range of trainings that were recorded at the same updates, the longest where they differ."""
+def draw_lines(axes: Axes, lines: Sequence[Line], most: float) -> list[Entry]:
+    """Mean and range of trainings that were recorded at the same updates, the longest where they differ.
+
+    Returns the legend, its labels no wider than `most` inches.
+    """
     entries: list[Entry] = []
     positive = True
-    for label, look, curves in lines:
-        longest = max((tuple(step) for step, _ in curves), key=lambda step: (step[-1], len(step)), default=())
+    for line in lines:
+        longest = max((tuple(step) for step, _ in line.trainings), key=lambda step: (step[-1], len(step)), default=())
         if not longest:
             continue
-        values = np.array([loss for step, loss in curves if tuple(step) == longest])
-        axes.fill_between(longest, values.min(axis=0), values.max(axis=0), color=look.colour, alpha=0.2, linewidth=0)
-        axes.plot(longest, values.mean(axis=0), **look.line, markevery=max(1, len(longest) // MARKED), label=label)
+        values = np.array([loss for step, loss in line.trainings if tuple(step) == longest])
+        low, high, own = values.min(axis=0), values.max(axis=0), line.look
+        axes.fill_between(longest, low, high, color=own.colour, alpha=0.2, linewidth=0)
+        axes.plot(longest, values.mean(axis=0), **own.line, markevery=max(1, len(longest) // MARKED), label=line.name)
         positive &= bool(values.min() > 0)
-        entries.append((Line2D([], [], **look.line), cut(label, most)))
+        entries.append((Line2D([], [], **own.line), cut(line.label, most)))
     low, high = axes.dataLim.intervaly
     if positive and high > 10 * low:
         axes.set_ylim(low / 1.2, high * 1.2)
