@@ -4,6 +4,7 @@ import errno
 import hashlib
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,6 +50,19 @@ def release(array: np.ndarray) -> None:
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
+
+
+def read_regular(path: Path, most: int, what: str) -> bytes:
+    """The content of a regular file of bearable size; ValueError for anything else, which is not opened.
+
+    what: of whose size `most` is, such as ``a result has``.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a regular file")
+    if status.st_size > most:
+        raise ValueError(f"{status.st_size:,} bytes; {what} at most {most:,}")
+    return path.read_bytes()
 
 
 LONGEST_NAME = 255  # bytes, the limit of nearly every file system

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +16,7 @@ from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train
 from bench.plugin.weights_files import describe, initial_weights
+from bench.protocol.resize import resize_all
 from methods._camera_statistics import CameraStatistics
 from methods._dgd import DGD_FILE, INPUT, RESIZED, SMOKE_WIDTH, DGDNetwork, load_dgd, normalise
 from methods._finetuning import (
@@ -26,7 +27,7 @@ from methods._finetuning import (
     centre_of,
     extract,
 )
-from methods._srcnn import SRCNN, SRCNN_FILES, load_srcnn
+from methods._srcnn import SRCNN, SRCNN_FILES, load_srcnn, restored
 
 if TYPE_CHECKING:
     from bench.protocol.images import Images
@@ -54,9 +55,7 @@ class SINGNetwork(nn.Module):
 
     def enhance(self, rgb: Tensor) -> Tensor:
         """F_sr: RGB in [0, 1], float (n, 3, 160, 72), to (n, 3, 144, 56), clamped to [0, 1]."""
-        if self.colour == "y":
-            return self.sr.enhance(rgb)
-        return torch.stack([self.sr(rgb[:, c : c + 1])[:, 0] for c in range(3)], dim=1).float().clamp(0, 1)
+        return super_resolved(self.sr, rgb, self.colour)
 
     def forward(self, hr: Tensor, low: Tensor, parts: Parts = lambda images: [images]) -> tuple[Tensor, Tensor]:
         """Softmax scores of the HR images and of the super-resolved `low`; and the latter as images.
@@ -66,6 +65,13 @@ class SINGNetwork(nn.Module):
         enhanced = self.enhance(low)
         images = normalise(torch.cat([hr, enhanced]))
         return torch.cat([self.reid(part) for part in parts(images)]), enhanced
+
+
+def super_resolved(sr: SRCNN, rgb: Tensor, colour: str) -> Tensor:
+    """RGB in [0, 1], float (n, 3, h, w), behind an SRCNN for Y or for each colour, clamped to [0, 1]."""
+    if colour == "y":
+        return sr.enhance(rgb)
+    return torch.stack([sr(rgb[:, c : c + 1])[:, 0] for c in range(3)], dim=1).float().clamp(0, 1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -136,6 +142,18 @@ class SING(FineTuned):
         ]
         enhanced = extract(network.reid, probe.array(), self.compute_, network.enhance, shares[0])
         return self.between(enhanced, extract(network.reid, gallery.array(), self.compute_, shares=shares[1]))
+
+    def enhancer(self) -> dict[str, np.ndarray]:
+        """F_sr: the state of an `SRCNN`, float32."""
+        return {name: value.detach().float().cpu().numpy() for name, value in self.network_.sr.state_dict().items()}
+
+    @torch.no_grad()
+    def enhance(self, images: Sequence[np.ndarray], enhancer: Mapping[str, np.ndarray]) -> np.ndarray:
+        """F_sr(images), uint8 (n, 144, 56, 3)."""
+        sr = restored(enhancer, "valid")
+        shown = torch.from_numpy(resize_all(images, self.input_size)).permute(0, 3, 1, 2) / 255
+        enhanced = torch.cat([super_resolved(sr, some, self.colour) for some in shown.split(16)])
+        return (enhanced * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
     def loss(self, network: SINGNetwork, batch: Batch, parts: Parts = lambda images: [images]) -> dict[str, Tensor]:
         """Every term of Eq. 5 on one batch, with ``total`` the one that is minimised.

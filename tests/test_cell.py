@@ -228,6 +228,14 @@ class TestOneModel:
         np.testing.assert_allclose(outcome.cmc, np.mean([s[0] for s in scores], axis=0))
         assert outcome.map == pytest.approx(np.mean([s[1] for s in scores]))
 
+    def test_the_nearest_images_are_numbered_as_the_distances_are(self, two_shots, cache) -> None:
+        outcome = run(spec(Pixels), two_shots, cache)
+        test = make_split(two_shots.identities, 0, 0).test
+        gallery = two_shots.identity[sides(two_shots, test)[1]]
+        first = np.sort(gallery_draws(gallery, 100, 0, 0)[0])
+        distances = outcome.distances["all"]
+        assert [list(row) for row in outcome.nearest] == first[np.argsort(distances[:, first], axis=1)].tolist()
+
 
 class TestAnchors:
     def test_every_anchor_and_fold_is_fitted_and_no_test_person_is_seen(self, two_shots, cache) -> None:

@@ -160,3 +160,34 @@ def test_nearest_images_equal_a_plain_loop(seed) -> None:
     for p, row in enumerate(distances):
         for person, found in zip(people, nearest[p], strict=True):
             assert found == min(d for d, g in zip(row, gallery, strict=True) if g == person)
+
+
+@pytest.mark.parametrize(
+    ("distances", "gallery", "expected"),
+    [
+        ([[3, 1, 2, 0, 4]], PEOPLE, [[3, 1, 2]]),
+        ([[1, 0, 1, 0, 1]], PEOPLE, [[1, 3, 0]]),
+        ([[5, 1, 2, 9, 3, 9, 9, 4, 6, 5]], SHOTS, [[1, 2, 4]]),
+        ([[0, 0, 0, 0, 0, 0, 0, 0, 1, 0]], SHOTS, [[0, 2, 4]]),
+        ([[1, 0]], PEOPLE[:2], [[1, 0]]),
+    ],
+    ids=["by distance", "ties in the gallery's order", "one image a person", "ties of one person", "a small gallery"],
+)
+def test_nearest_images_by_eye(distances, gallery, expected) -> None:
+    assert cmc.nearest_images(np.array(distances, float), gallery, 3).tolist() == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1))
+def test_the_list_is_that_of_the_first_gallery_drawn(seed) -> None:
+    rng = np.random.default_rng(seed)
+    distances = rng.integers(0, 5, (3, 10)).astype(float)
+    draws = [rng.permutation(10)[np.argsort(rng.permutation(10))] for _ in range(2)]  # rows in no order
+    listed = cmc.Trial(PEOPLE[:3], SHOTS, [rows[:7] for rows in draws]).nearest(distances)
+    for row, found in zip(distances, listed, strict=True):
+        by_person: dict[int, tuple[float, int]] = {}
+        for column in draws[0][:7]:
+            place = (row[column], column)
+            by_person[SHOTS[column]] = min(by_person.get(SHOTS[column], place), place)
+        nearest = sorted(by_person.items(), key=lambda item: (item[1][0], item[0]))
+        assert found.tolist() == [column for _, (_, column) in nearest]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cli.parser import parse_duration
+from bench.cli.values import parse_duration
 from bench.engine.cache import Cache
 from bench.learning import pretrain
 from bench.learning.weights import read_weights

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "plugin": {"protocol"},
     "protocol": set(),
 }
-READING = {"identity", "record", "store", "freshness"}
+READING = {"identity", "record", "store", "freshness", "inventory"}
 """The modules of `engine` that `report` reads results with; the others run things."""
 LAZILY = {("engine", "learning")}
 """Where a function, and not a module, imports: networks are trained by few cells."""

@@ -10,6 +10,7 @@ import torch
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.view import build_view
+from bench.errors import DataError
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
@@ -47,6 +48,27 @@ BATCH = {
     "low": torch.zeros(4, 3, 3, 4),
     "people": torch.tensor([0, 1, 1, 0, 0, 1]),
 }
+
+
+@pytest.mark.parametrize("colour", ["y", "rgb"])
+def test_what_is_kept_enhances_images_as_the_fitted_network_does(given, colour) -> None:
+    fitted = SING(colour=colour, steps=1, batch=2, precision="float32").fit(given)
+    images = given.probe.native[:3]
+    kept = fitted.enhancer()
+    assert sum(array.nbytes for array in kept.values()) < 2**20 / 3
+    found = SING(colour=colour).enhance(images, kept)
+    shown = torch.from_numpy(given.probe.array()[:3]).permute(0, 3, 1, 2) / 255
+    with torch.no_grad():
+        expected = 255 * fitted.network_.enhance(shown).permute(0, 2, 3, 1).numpy()
+    assert found.shape == (3, 144, 56, 3)
+    assert np.abs(found - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("change", [{"conv1.weight": np.zeros(3)}, {"conv3.bias": None}, {"more": np.zeros(1)}])
+def test_arrays_of_another_network_are_refused(given, change) -> None:
+    kept = {**SING(steps=0).fit(given).enhancer(), **change}
+    with pytest.raises(DataError, match="does not fit SRCNN"):
+        SING().enhance(given.probe.native[:1], {name: array for name, array in kept.items() if array is not None})
 
 
 def test_the_loss_by_hand() -> None:

@@ -30,7 +30,8 @@ def listed(store: Store) -> list[str]:
 
 def test_round_trip(store) -> None:
     assert store.get(CELL) is None
-    written = record([0.1, 1 / 3], sigma={"1/2+1/4": 0.25}, subsets={"1/2": Scores((0.1,) * 20, 1 / 7)})
+    lists = tuple(map(tuple, LISTS))
+    written = record([0.1, 1 / 3], sigma={"1/2+1/4": 0.25}, subsets={"1/2": Scores((0.1,) * 20, 1 / 7)}, nearest=lists)
     store.put(CELL, written, DISTANCES)
     found = store.get(CELL)
     assert (found.cell, found.record, found.failed) == (CELL, written, False)
@@ -112,6 +113,8 @@ def changed(store: Store, *path: str, value: object) -> str:
 
 
 VERIFIED = {"commit": None, "date": "2026-11-01", "split": 0, "machine": "", "libraries": {}, "difference": 0}
+LISTS = [[*range(10)]] * 250
+"""Of every probe of `tests.cells.record`."""
 DAMAGE = {
     "empty": lambda s: "",
     "truncated": lambda s: s.path(CELL).read_text()[:300],
@@ -145,6 +148,15 @@ DAMAGE = {
     "a huge cost": lambda s: changed(s, "record", "cost", value={"total_seconds": 1e308}),
     "no total cost": lambda s: changed(s, "record", "cost", value={}),
     "ranks below one": lambda s: changed(s, "record", "probe_ranks", value=[0.5]),
+    "nearest images of too few probes": lambda s: changed(s, "record", "nearest", value=LISTS[1:]),
+    "nearest images beyond the gallery": lambda s: changed(s, "record", "nearest", value=[[*range(9), 250]] * 250),
+    "negative nearest images": lambda s: changed(s, "record", "nearest", value=[[*range(9), -1]] * 250),
+    "nearest images that are text": lambda s: changed(s, "record", "nearest", value=[["1"] * 10] * 250),
+    "nearest images named twice": lambda s: changed(s, "record", "nearest", value=[[*range(9), 0]] * 250),
+    "nearest images of two lengths": lambda s: changed(s, "record", "nearest", value=[*LISTS[1:], LISTS[0][1:]]),
+    "short lists of nearest images": lambda s: changed(s, "record", "nearest", value=[[1, 2, 3]] * 250),
+    "long lists of nearest images": lambda s: changed(s, "record", "nearest", value=[[*range(11)]] * 250),
+    "empty lists of nearest images": lambda s: changed(s, "record", "nearest", value=[[]] * 250),
     "hits of more probes": lambda s: changed(s, "record", "probe_hits", value=[1, 1]),
     "a hit above one": lambda s: changed(s, "record", "probe_hits", value=[1.5]),
     "sigma of zero": lambda s: changed(s, "record", "sigma", value={"1/2": 0.0}),

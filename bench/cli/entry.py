@@ -31,6 +31,7 @@ MODULES = {
     "plot": "plotting",
     "status": "reading",
     "compare": "reading",
+    "ranks": "ranks",
     "adopt": "upkeep",
 }
 """The module of each command, imported when it is called: `list` and `--help` answer at once."""

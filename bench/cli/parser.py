@@ -2,13 +2,13 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench import __version__
+from bench.cli.values import jobs, parse_duration, seed
 from bench.errors import UsageError
 
 EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance, 2 usage, 3 data missing or unreadable,
@@ -16,8 +16,6 @@ EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance
 on)"""
 PROFILES = ("smoke", "quick", "paper")
 GRAMMAR = "a name, a glob or name[key=value,...], e.g. bicubic+xqda[solver=eigh]; may be given more than once"
-SEEDS = 2**63
-MOST_JOBS = 4096
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_table,
         add_plot,
         add_compare,
+        add_ranks,
         add_adopt,
         add_pretrain,
         add_others,
@@ -97,6 +96,12 @@ def add_run(add: Add) -> None:
         type=Path,
         metavar="DIR",
         help="weights files that networks start from, before those that plug-ins bring (default: BENCH_WEIGHTS)",
+    )
+    command.add_argument(
+        "--enhancers",
+        default="0",
+        metavar="SPLITS",
+        help="splits whose cells keep the networks that enhance images, under 1 MB each, for figures (default: 0)",
     )
     command.add_argument("--dry-run", action="store_true", help="only say what would be run, and for how long")
     command.add_argument(
@@ -156,6 +161,10 @@ def add_plot(add: Add) -> None:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="a file that ends in .png, .pdf or .svg"
     )
+    command.add_argument("--split", type=seed, default=0, metavar="N", help="of the cell whose images are shown")
+    command.add_argument(
+        "--probe", action="append", default=[], metavar="NAME", help="an image's file, or a person, to show; for images"
+    )
     add_data(command)
 
 
@@ -181,9 +190,25 @@ def add_compare(add: Add) -> None:
     add_json(command)
 
 
+def add_ranks(add: Add) -> None:
+    command = add("ranks", "Write the ten nearest gallery images of each probe of a stored cell as CSV.")
+    command.add_argument("method", metavar="METHOD")
+    command.add_argument("-d", "--dataset", required=True, metavar="DATASET", help="a name or name[key=value,...]")
+    command.add_argument("--split", type=seed, default=0, metavar="N", help="the split (default: 0)")
+    command.add_argument("--seed", type=seed, default=0, help="seed of the cell (default: 0)")
+    command.add_argument("--profile", choices=PROFILES, help="training schedule of a method that has one")
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there (default: standard output)")
+
+
 def add_adopt(add: Add) -> None:
     what = "Move cells of your own from results/local into results/measured, as they are: those of -m, -d or --splits."
-    add_choice(add("adopt", what), splits="all that are there")
+    command = add("adopt", what)
+    add_choice(command, splits="all that are there")
+    command.add_argument(
+        "--enhancers",
+        action="store_true",
+        help="also what they keep of networks that enhance images, which may derive from files under other terms",
+    )
 
 
 def add_pretrain(add: Add) -> None:
@@ -259,37 +284,3 @@ def add_training(command: argparse.ArgumentParser) -> None:
 
 def add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="as JSON")
-
-
-def whole(text: str, least: int, end: int, shown: str) -> int:
-    """A whole number from `least` to below `end`, of which `shown` is the name."""
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"a whole number of {least} or more is expected, not {shorten(text)}")
-    digits = text.lstrip("0") or "0"
-    if len(digits) > len(str(end)) or int(digits) >= end:
-        raise argparse.ArgumentTypeError(f"a number below {shown} is expected, not {shorten(text)}")
-    if int(digits) < least:
-        raise argparse.ArgumentTypeError(f"at least {least} is expected")
-    return int(digits)
-
-
-def seed(text: str) -> int:
-    return whole(text, 0, SEEDS, "2**63")
-
-
-def jobs(text: str) -> int:
-    return whole(text, 1, MOST_JOBS + 1, f"{MOST_JOBS + 1:,}")
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of ``90s``, ``30m``, ``2h`` or ``1h30m``."""
-    found = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", text, re.ASCII)
-    parts = found.groups() if found else ()
-    seconds = sum(int(part or 0) * size for part, size in zip(parts, (3600, 60, 1), strict=False))
-    if not seconds:
-        raise argparse.ArgumentTypeError(f"a time such as 90s, 30m or 1h30m is expected, not {shorten(text)}")
-    return float(seconds)
-
-
-def shorten(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")

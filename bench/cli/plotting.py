@@ -17,7 +17,8 @@ def plot_command(options: Namespace) -> int:
     results, problems = read_stores(folders)
     figure = kind.draw(
         Request(
-            results, options.method, options.dataset, options.seed, options.profile, tuple(folders), options.data
+            results, options.method, options.dataset, options.seed, options.profile, tuple(folders), options.data,
+            options.split, options.probe,
         )
     )  # fmt: skip
     write(figure, options.output)

@@ -139,6 +139,7 @@ def make_settings(options: Namespace) -> "Settings":
         weights=weights_folder(options.weights),
         compile=options.compile,
         deterministic=options.deterministic,
+        enhancers=parse_splits(options.enhancers),
         budget=budget.current(),
     )
 

@@ -25,7 +25,7 @@ def adopt_command(options: Namespace) -> int:
     refused: dict[str, list[str]] = {}
     adopted = []
     for result in found:
-        if why := adopt(result, source, Store(MEASURED)):
+        if why := adopt(result, source, Store(MEASURED), options.enhancers):
             refused.setdefault(why, []).append(str(result.cell))
         else:
             adopted.append(result.cell)

@@ -36,9 +36,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a cell gives: the fields of `bench.engine.record.Record`, and the distances.
+    """What a cell gives: the fields of `bench.engine.record.Record`, the distances and the enhancers.
 
-    distances: anchor (or ``all``) -> (probes, gallery images) float64, both in the data set's order.
+    distances: anchor (or ``all``) -> (probes, gallery images) float64, both in the data set's order.  enhancers: of the
+    anchors whose models have some, the arrays of `bench.plugin.base.Method.enhancer`.
     """
 
     protocol: str
@@ -55,6 +56,8 @@ class Outcome:
     cost: dict[str, float]
     distances: dict[str, np.ndarray]
     warnings: tuple[str, ...]
+    nearest: tuple[tuple[int, ...], ...]
+    enhancers: dict[str, dict[str, np.ndarray]]
 
     def record(self, computed: Computed, cost: Mapping[str, float], contract: bool) -> Record:
         """The record to store.  cost: total_seconds and what else only the caller can measure."""
@@ -105,6 +108,8 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
         cost={name: round(seconds, 4) for name, seconds in cost.items()},
         distances={anchor_name(m): model.distances for m, model in models.items()},
         warnings=data.warnings,
+        nearest=tuple(map(tuple, trial.nearest(fused.distances).tolist())),
+        enhancers={anchor_name(m): model.enhancer for m, model in models.items() if model.enhancer},
     )
 
 

@@ -24,6 +24,7 @@ from bench.engine.alone import extractors_of, extracts_alone, upscales_alone, wa
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.decode import one_line
+from bench.engine.enhancing import check_enhancer
 from bench.engine.identity import described, modules_of, part_version, short_hash, uses
 from bench.engine.matching import match, training
 from bench.engine.rearranged import rearranged
@@ -106,21 +107,14 @@ def clauses(spec: MethodSpec, cache: Cache) -> Iterator[tuple[str, Callable[[], 
     """Every clause: what is to hold, its check, and whether the later ones need it."""
     case = Case(spec, cache)
     yield "the front-end gives the images of the embedded data set", case.prepare, True
-    yield (
-        "parameters are stored untouched, the method can be cloned and sent to another process",
-        case.parameters,
-        False,
-    )
+    yield "parameters are stored untouched, and the method can be cloned and sent elsewhere", case.parameters, False
     yield "fit returns the method itself", case.returns_self, True
     yield "distances are a finite (probes, gallery) matrix", case.distances, True
     yield "front-end and feature extractors treat each image by itself", case.alone, False
+    yield "what it keeps to enhance images by is small, and enough to do so, each by itself", case.enhances, False
     yield "the same seed gives the same distances", case.deterministic, False
     yield "distances do not depend on the order of probes or gallery images", case.orderless, False
-    yield (
-        "distances depend on images, not on whom they are said to show or on their rows",
-        case.blind,
-        False,
-    )
+    yield "distances depend on images, not on whom they are said to show or on their rows", case.blind, False
     yield "distances do not depend on people whom another model was fitted on", case.forgetful, False
     if not spec.method.attributes.get("transductive"):
         yield "a probe's distances do not depend on the other probes and gallery images", case.independent, False
@@ -228,6 +222,11 @@ class Case:
         for extractor, images in extractors_of(list(self.sources.values())):
             if not extracts_alone(extractor, images, alike):
                 raise Broken(f"{type(extractor).__name__} gives an image other features among other images or alone")
+
+    def enhances(self) -> None:
+        native = self.shown.images("probe", self.ratio, self.split.test).native
+        models = len(model_ratios(self.spec, self.data.low_resolution))
+        check_enhancer(self.fitted, self.spec.build(), native[:], models)
 
     def deterministic(self) -> None:
         if not np.array_equal(self.whole, self.match(self.fit())):

@@ -17,9 +17,9 @@ from msgspec import Meta
 
 from bench.engine.identity import Cell
 from bench.engine.record import Index
-from bench.engine.store import LARGEST_FILE, Store, cannot_write, read_bytes
+from bench.engine.store import LARGEST_FILE, Store, cannot_write
 from bench.errors import BenchError, counted
-from bench.files import safe_name, write_atomically
+from bench.files import read_regular, safe_name, write_atomically
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.splits import Split, check_split, make_split
 
@@ -137,7 +137,7 @@ def find(stores: Iterable[Path], cell: Cell) -> Inventory | None:
 def read(path: Path) -> Inventory:
     """Read a table; BenchError, naming it, when it is damaged, of another format, or not what its name says."""
     try:
-        found = msgspec.json.decode(read_bytes(path), type=Inventory)
+        found = msgspec.json.decode(read_regular(path, LARGEST_FILE, "a table has"), type=Inventory)
         if [safe_name(found.dataset), f"images-{found.data[:DIGITS]}.json"] != list(path.parts[-2:]):
             raise ValueError(f"it is of {found.dataset}, data {found.data[:DIGITS]}")
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:

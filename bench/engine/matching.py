@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from bench.engine.enhancing import enhancer_of
 from bench.engine.view import Ratio, View, model_seed
 from bench.errors import BenchError
 from bench.plugin.base import Method, Train, Trained
@@ -20,7 +21,7 @@ class Model:
     """What a fitted model gave.
 
     distances: float64 (probes, gallery images), in the data set's order.  initialisation, curves: what the front-end
-    and the method say of their training, by name.
+    and the method say of their training, by name.  enhancer: what the method keeps of how it enhances images.
     """
 
     distances: np.ndarray
@@ -28,6 +29,7 @@ class Model:
     curves: dict[str, Any]
     fit_seconds: float
     match_seconds: float
+    enhancer: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_people: np.ndarray, fold: int = 0) -> Model:
@@ -44,7 +46,8 @@ def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_peopl
     distances = match(view, fitted, ratio, test_people)
     matched_at = time.perf_counter()
     plugins = [plugin for plugin in (view.frontends[ratio], fitted) if plugin is not None]
-    return Model(distances, initialisation_of(plugins), curves_of(plugins), fitted_at - start, matched_at - fitted_at)
+    said = initialisation_of(plugins), curves_of(plugins)
+    return Model(distances, *said, fitted_at - start, matched_at - fitted_at, enhancer_of(fitted))
 
 
 def training(view: View, ratio: Ratio, people: np.ndarray, fold: int = 0) -> Train:

@@ -42,7 +42,7 @@ class Settings:
     time.
     force: compute finished and stale cells again.  keep: never compute stale ones again.
     weights: the folder of weights files that networks start from, None where there is none.
-    compile, deterministic: as in `bench.plugin.base.Train`.
+    compile, deterministic: as in `bench.plugin.base.Train`.  enhancers: splits whose cells keep them.
     budget: what every process keeps to, None for all the time that it takes.
     """
 
@@ -64,6 +64,7 @@ class Settings:
     weights: Path | None = None
     compile: bool = False
     deterministic: bool = False
+    enhancers: Sequence[int] = (0,)
     budget: Budget | None = None
 
     @property

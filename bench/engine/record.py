@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from bench.engine.identity import Cell
+from bench.protocol.scoring import LISTED
 
 FORMAT = 2
 LEAST_RANKS = 20
@@ -69,8 +70,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
     fusion: ``identity`` (anchor models coincide), ``weighted``, or ``none``.  sigma, subsets: by anchor subset.
     probe_ranks: expected rank of each probe's match, in the data set's order of probes; probe_hits: how often it comes
-    first, in [0, 1], over the galleries drawn, empty where it was not kept.  initialisation, curves: by anchor and
-    plug-in.  cost: seconds and MiB by name.  contract: whether the method, as it was then, had passed `bench check`.
+    first, in [0, 1], over the galleries drawn, empty where it was not kept.  nearest: of each probe, in that order,
+    what `bench.protocol.scoring.Trial.nearest` lists: gallery images as numbers from 0 in the data set's order, which
+    is that of the distances' columns; empty where it was not kept.  initialisation, curves: by anchor and plug-in.
+    cost: seconds and MiB by name.  contract: whether the method, as it was then, had passed `bench check`.
     warnings: what looks wrong with the data set.
     """
 
@@ -90,6 +93,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     verified: tuple[Verified, ...] = ()
     warnings: tuple[str, ...] = ()
     contract: bool = False
+    nearest: tuple[tuple[Index, ...], ...] = ()
 
     def __post_init__(self) -> None:
         everything: tuple[Record | Scores, ...] = (self, *self.subsets.values())
@@ -107,6 +111,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         ranks = self.probe_ranks
         if not all(map(math.isfinite, ranks)) or min(ranks, default=1) < 1 or max(ranks, default=1) > most:
             raise ValueError(f"probe_ranks must be finite, from 1 to {most}")
+        if self.nearest:
+            check_nearest(self.nearest, self.sizes)
         if self.probe_hits and len(self.probe_hits) != len(ranks):
             raise ValueError("probe_hits must be of as many probes as probe_ranks")
 
@@ -179,3 +185,14 @@ def check_scores(cmc: tuple[float, ...], mean_ap: float) -> None:
         raise ValueError("CMC and mAP must lie in [0, 1]")
     if any(b < a - slack for a, b in itertools.pairwise(cmc)):
         raise ValueError("the CMC falls")
+
+
+def check_nearest(nearest: tuple[tuple[int, ...], ...], sizes: Sizes) -> None:
+    """ValueError unless there is a list for each probe, all of one length, each of different gallery images."""
+    if len(nearest) != sizes.probes:
+        raise ValueError(f"nearest has {len(nearest)} lists; one for each of the {sizes.probes} probes expected")
+    lengths = set(map(len, nearest))
+    if len(lengths) > 1 or not min(LISTED, sizes.test_people) <= min(lengths) <= LISTED:
+        raise ValueError(f"the lists of nearest must be equally long, {LISTED} images or all people of a small gallery")
+    if any(len(set(listed)) < len(listed) or max(listed) >= sizes.gallery_images for listed in nearest):
+        raise ValueError(f"the lists of nearest must hold different numbers from 0 to {sizes.gallery_images - 1}")

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import numpy as np
 from filelock import Timeout
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from bench import budget
 from bench.budget import OutOfTime
 from bench.engine import contract
-from bench.engine.cell import evaluate
+from bench.engine.cell import Outcome, evaluate
 from bench.engine.identity import source_of
 from bench.engine.isolation import isolated
 from bench.engine.plan import Settings, Task, has_profiles
@@ -83,9 +82,9 @@ def run_locked(task: Task, settings: Settings) -> Done:
     start = time.perf_counter()
     outcome = compute(task, settings)
     if not isinstance(outcome, Failure):
-        record, distances = outcome
+        record, given = outcome
         try:
-            store.put(cell, record, distances)
+            store.put(cell, record, given.distances, given.enhancers if cell.split in settings.enhancers else {})
         except StorageError:
             raise
         except Exception as error:  # whatever a plug-in says of itself may be what cannot be stored
@@ -98,8 +97,8 @@ def run_locked(task: Task, settings: Settings) -> Done:
     return Done(task, time.perf_counter() - start, error=outcome.error)
 
 
-def compute(task: Task, settings: Settings) -> tuple[Record, dict[str, np.ndarray]] | Failure:
-    """Compute one cell: its record and distances by anchor, or why it failed."""
+def compute(task: Task, settings: Settings) -> tuple[Record, Outcome] | Failure:
+    """Compute one cell: its record and all that it gives, or why it failed."""
     cell, trained = task.cell, has_profiles(task.method)
     threads = settings.threads or (max(1, (os.cpu_count() or 1) // settings.jobs) if trained else 1)
     where, precision = "", ""
@@ -125,7 +124,7 @@ def compute(task: Task, settings: Settings) -> tuple[Record, dict[str, np.ndarra
             "peak_memory_mib": round(peak_memory(), 1),
         }
         origin = computed(threads, source_of(cell.method), where, precision)
-        return outcome.record(origin, cost, kept), outcome.distances
+        return outcome.record(origin, cost, kept), outcome
     except (KeyboardInterrupt, StorageError):
         raise
     except BaseException as error:  # whatever a plug-in raises, SystemExit too, is this cell's failure and no other's

@@ -1,13 +1,13 @@
 """Results on disk: one JSON file a cell, written atomically, enough to print every table from a clone.
 
 ``DATASET/METHOD/splitI-seedS-PROFILE-FINGERPRINT.json`` holds a finished cell, the same name with ``.failed.json`` what
-went wrong in a failed one.  Per-anchor distance matrices lie in ``distances/FINGERPRINT.npz`` beside them and are not
-kept in git.  Files may come from strangers: whatever is wrong with one is a line that names it, and costs no other.
+went wrong in a failed one, and with ``.safetensors`` what figures need of its networks, where it is kept.  Per-anchor
+distance matrices lie in ``distances/FINGERPRINT.npz`` and are not kept in git.  Files may come from strangers: whatever
+is wrong with one is a line that names it, and costs no other.
 """
 
 import json
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from bench.engine.enhancers import SUFFIX, Arrays, packed, unpacked
 from bench.engine.identity import Cell
 from bench.engine.record import FORMAT, Failure, File, Record
 from bench.errors import BenchError, StorageError
-from bench.files import safe_name, write_atomically
+from bench.files import read_regular, safe_name, write_atomically
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import ROOT
 
@@ -71,6 +72,9 @@ class Store:
     def distances_path(self, cell: Cell) -> Path:
         return self.folder / "distances" / f"{cell.fingerprint}.npz"
 
+    def enhancers_path(self, cell: Cell) -> Path:
+        return self.path(cell).with_suffix(SUFFIX)
+
     def workspace(self, cell: Cell) -> Path:
         """Folder for checkpoints of a cell while it is computed."""
         return self.folder / "distances" / "checkpoints" / cell.fingerprint
@@ -110,15 +114,28 @@ class Store:
                     continue  # told by whoever reads the whole store
         return found
 
-    def put(self, cell: Cell, record: Record, distances: Mapping[str, np.ndarray]) -> None:
+    def put(
+        self,
+        cell: Cell,
+        record: Record,
+        distances: Mapping[str, np.ndarray],
+        enhancer: Mapping[str, Arrays] = {},
+    ) -> None:
         """Write a finished cell: distances first, so that a cell that is there has them; any failure record goes.
+
+        enhancer: arrays of each anchor; BenchError, and nothing written, where they are too large.
 
         Cells of the same data and weights that other versions of the code had at this place go too.
         """
+        kept = packed(enhancer) if enhancer else b""
         try:
             with write_atomically(self.distances_path(cell)) as file:
                 arrays: dict[str, Any] = {name: d.astype(np.float64) for name, d in distances.items()}
                 np.savez(file, **arrays)
+            self.enhancers_path(cell).unlink(missing_ok=True)
+            if kept:
+                with write_atomically(self.enhancers_path(cell)) as file:
+                    file.write(kept)
             self._write(self.path(cell), cell, {"record": record})
             self.failed_path(cell).unlink(missing_ok=True)
             for other in self.others(cell):
@@ -140,10 +157,16 @@ class Store:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
+    def hand_over(self, old: Cell, new: Cell) -> None:
+        """Let what lies beside a cell lie beside the one that takes its place."""
+        for place in (self.distances_path, self.enhancers_path):
+            if place(old).exists():
+                os.replace(place(old), place(new))
+
     def remove(self, result: Result) -> None:
-        """Delete a stored cell with its distances."""
-        result.path.unlink(missing_ok=True)
-        self.distances_path(result.cell).unlink(missing_ok=True)
+        """Delete a stored cell with what lies beside it."""
+        for path in (result.path, self.distances_path(result.cell), self.enhancers_path(result.cell)):
+            path.unlink(missing_ok=True)
 
     def _write(self, path: Path, cell: Cell, outcome: Mapping[str, Record | Failure]) -> None:
         head = {"format": FORMAT, "fingerprint": cell.fingerprint, "cell": asdict(cell)}
@@ -170,6 +193,11 @@ class Store:
             raise BenchError(
                 f"{path} is not readable ({type(error).__name__}); run the cell again with --force"
             ) from error
+
+    def enhancers(self, cell: Cell) -> dict[str, dict[str, np.ndarray]]:
+        """Anchor (or ``all``) -> the arrays that its model enhances images with; empty where none are kept."""
+        path = self.enhancers_path(cell)
+        return unpacked(path) if os.path.lexists(path) else {}
 
     def read_all(self, failures: bool = False) -> tuple[list[Result], list[str]]:
         """Every finished cell (and failed one, if asked for) in name order, and a line for each unreadable file."""
@@ -221,7 +249,7 @@ def cannot_write(folder: Path, error: OSError) -> StorageError:
 def read_result(path: Path, origin: str = "") -> Result:
     """Read one result file; BenchError, naming it, when it is damaged, of another format, or not what its name says."""
     try:
-        file = decoded(path, read_bytes(path))
+        file = decoded(path, read_regular(path, LARGEST_FILE, "a result has"))
         cell = file.cell.cell()
         for spec in (cell.method, cell.dataset):
             split_text(spec)
@@ -265,16 +293,6 @@ def check_format(path: Path, version: int) -> None:
         )
     if version < FORMAT:
         raise ValueError(f"format {version}, this version reads format {FORMAT}")
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a regular file of bearable size; ValueError for anything else, which is not opened."""
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("not a regular file")
-    if status.st_size > LARGEST_FILE:
-        raise ValueError(f"{status.st_size:,} bytes; a result has at most {LARGEST_FILE:,}")
-    return path.read_bytes()
 
 
 def unreadable(path: Path, reason: str) -> BenchError:

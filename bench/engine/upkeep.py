@@ -27,15 +27,17 @@ def chosen(
     ]
 
 
-def adopt(result: Result, source: Store, target: Store) -> str:
+def adopt(result: Result, source: Store, target: Store, enhancers: bool = False) -> str:
     """Move a cell's files as they are from one store into another; why not, and nothing moved, where it must not be.
 
+    enhancers: that file too; otherwise it stays, and is found there by whoever reads both stores.
     Cells of the same data and weights that other versions of the code had at its place go, as when it is computed.
     """
     if why := refusal(result, target):
         return why
     cell = result.cell
     moves = [(source.distances_path(cell), target.distances_path(cell)), (result.path, target.path(cell))]
+    moves[:0] = [(source.enhancers_path(cell), target.enhancers_path(cell))] if enhancers else []
     replaced = [o for o in target.others(cell) if (o.cell.data, o.cell.weights) == (cell.data, cell.weights)]
     try:
         for old, new in moves:

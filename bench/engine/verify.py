@@ -66,6 +66,7 @@ def verify_row(row: str, cells: Sequence[tuple[Task, Result]], settings: Setting
         kept = result.finished
         settings.store.update(other.cell, msgspec.structs.replace(kept, verified=(*kept.verified, mark)))
         if result.cell.fingerprint != other.cell.fingerprint:
+            settings.store.hand_over(result.cell, other.cell)
             settings.store.remove(result)
     how = "repeats exactly" if exact else f"differs by {100 * difference:.2f} percent points, within noise"
     return Finding(f"{name} {how}; {len(cells)} cells stand", True)

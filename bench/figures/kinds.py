@@ -47,6 +47,11 @@ KINDS = {
         Kind("training", "learning curves of networks"),
         Kind("cost", "rank 1 against time and memory"),
         Kind("history", "published methods by year, with what was measured here"),
+        Kind(
+            "qualitative", "images as front-ends and methods enhance them, with PSNR and SSIM (Figure 5)", people=True
+        ),
+        Kind("samples", "pairs of low and high resolution of data sets (Figure 4)", people=True),
+        Kind("ranks", "the ten nearest gallery images of probes, the best and the worst cases", people=True),
     )
 }
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.engine.store import read_stores
+from bench.errors import UsageError
 from bench.figures.kinds import find_kind
 from bench.figures.output import form_of, write
+from bench.figures.people import drawn
 from bench.figures.request import Request
 from bench.report.frame import store_folders
 
@@ -26,6 +28,8 @@ def plot(
     stores: Iterable[str | Path] | None = None,
     data: str | Path | None = None,
     output: str | Path | None = None,
+    split: int = 0,
+    probe: str | Sequence[str] | None = None,
 ) -> "Figure":
     """A figure of stored results, sized for one column of a two-column paper.
 
@@ -42,7 +46,9 @@ def plot(
     data
         The folder that holds the data sets, for kinds that show images (``BENCH_DATA``).
     output
-        A file to write it to as well, ending in ``.png``, ``.pdf`` or ``.svg``.
+        A file to write it to as well, ending in ``.png``, ``.pdf`` or ``.svg``; must be given where people are shown.
+    split, probe
+        For kinds that show images: of which cell, and which, by their files or by whom they show.
 
     Returns
     -------
@@ -59,17 +65,22 @@ def plot(
     chosen = find_kind(kind)
     if output is not None:
         form_of(Path(output))
+    elif chosen.people and not all(map(drawn, listed(dataset))):
+        raise UsageError(f"this {kind} figure shows people: name the file for it, output=...")
     folders = store_folders(stores)
     results, problems = read_stores(folders)
     for problem in problems:
         warnings.warn(problem, stacklevel=2)
     root = data or os.environ.get("BENCH_DATA") or None
-    drawn = chosen.draw(
-        Request(results, listed(method), listed(dataset), seed, profile, tuple(folders), Path(root) if root else None)
-    )
+    figure = chosen.draw(
+        Request(
+            results, listed(method), listed(dataset), seed, profile, tuple(folders), Path(root) if root else None,
+            split, listed(probe),
+        )
+    )  # fmt: skip
     if output is not None:
-        write(drawn, Path(output).expanduser())
-    return drawn
+        write(figure, Path(output).expanduser())
+    return figure
 
 
 def listed(given: str | Sequence[str] | None) -> Sequence[str]:

@@ -13,7 +13,8 @@ class Request:
 
     results: finished cells of all stores.  methods, datasets: names or globs, none for a kind's own choice.
     profile: cells of this training schedule only, of methods that have one.  stores: the folders that `results` are
-    from, for what lies beside cells.  data: the folder that holds the data sets, for kinds that show images.
+    from, for what lies beside cells.  For kinds that show images, data: the folder that holds the data sets; split: of
+    the cell; probes: files or people, none for a kind's own choice.
     """
 
     results: Sequence[Result]
@@ -23,3 +24,5 @@ class Request:
     profile: str | None = None
     stores: Sequence[Path] = ()
     data: Path | None = None
+    split: int = 0
+    probes: Sequence[str] = ()

@@ -251,6 +251,21 @@ class Method(Trained):
         """Fit on training people; returns self.  A method that learns nothing leaves it as it is."""
         return self
 
+    def enhancer(self) -> Mapping[str, np.ndarray]:
+        """Of a fitted method that enhances images, arrays that `enhance` does so with: floating-point numbers by name.
+
+        All models of a cell together under 1 MB.  They are kept beside the cell, so that a figure needs no training.
+        """
+        return {}
+
+    def enhance(self, images: Sequence[np.ndarray], enhancer: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Low-resolution images, n uint8 RGB of any size, as a model with this `enhancer` compares them.
+
+        Asked of a method that was not fitted.  Returns uint8 (n, height, width, 3) of `input_size` or of its centre,
+        each image by itself.  DataError for arrays that are none of this method's.
+        """
+        raise TypeError(f"method {self.name!r} has no enhance(self, images, enhancer) method")
+
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
         """Distances of every probe to every gallery image, (n_probe, n_gallery), smaller = more alike, all finite.
 

@@ -17,6 +17,8 @@ from bench.errors import BenchError
 PART = ("scoring", 1)
 RANKS = 50
 """Length of the CMC that is kept, where the gallery has as many people."""
+LISTED = 10
+"""Length of the list of nearest gallery images that is kept of each probe, where the gallery has as many people."""
 
 
 def match_positions(distances: np.ndarray, probe: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +65,24 @@ def nearest_shots(distances: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarra
     return np.minimum.reduceat(distances, starts, axis=1), people
 
 
+def nearest_images(distances: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:
+    """Each probe's ranking down to some place: the nearest image of each of its `count` nearest people, all of fewer.
+
+    distances: (P, G).  gallery: (G,) identities, ascending.  Returns columns of `distances`, (P, k) int64, nearest
+    first; people at one distance, and images of one person at one distance, in the order of the gallery.
+    """
+    people, starts = np.unique(gallery, return_index=True)
+    ends = np.append(starts[1:], len(gallery))
+    count = min(count, len(people))
+    found = np.empty((len(distances), count), np.int64)
+    for row, listed in zip(distances, found, strict=True):
+        best = np.minimum.reduceat(row, starts)
+        near = np.flatnonzero(best <= np.partition(best, count - 1)[count - 1])
+        chosen = near[np.argsort(best[near], kind="stable")][:count]
+        listed[:] = [starts[person] + row[starts[person] : ends[person]].argmin() for person in chosen]
+    return found
+
+
 @dataclass(frozen=True)
 class Score:
     """cmc: shares in [0, 1] at ranks 1, 2, ...; mean_ap: in [0, 1]; probe_ranks: (P,) expected rank of each match;
@@ -96,3 +116,8 @@ class Trial:
             ranks.append(expected_rank(first, ties))
             hits.append((first == 1) / ties)
         return Score(np.mean(curves, axis=0), float(np.mean(precisions)), np.mean(ranks, axis=0), np.mean(hits, axis=0))
+
+    def nearest(self, distances: np.ndarray) -> np.ndarray:
+        """(P, k) int64: `nearest_images` of the first gallery drawn, as columns of `distances`, (P, G)."""
+        drawn = np.sort(self.draws[0])
+        return drawn[nearest_images(distances[:, drawn], self.gallery[drawn], LISTED)]

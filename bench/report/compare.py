@@ -57,10 +57,7 @@ def compare(
     UsageError when a row has no finished cell or the two have no split in common.
     """
     groups = Groups(results)
-    names = select([dataset], sorted({r.cell.dataset for r in groups.results}), "data set")
-    if len(names) > 1:
-        raise UsageError(f"{dataset!r} stands for several data sets: {', '.join(names)}; compare takes one")
-    (dataset,) = names
+    dataset = one_dataset(groups, dataset)
     groups_a, groups_b = (finished(groups, method, dataset, seed, profile) for method in (a, b))
     pairs = [(x, y) for x in groups_a for y in groups_b if set(x.splits) & set(y.splits)]
     if not pairs:
@@ -101,6 +98,14 @@ def at_rank(a: Group, b: Group, splits: Sequence[int], rank: int) -> AtRank:
     low, high = (test.low, test.high) if several else (None, None)
     mean_a, mean_b = sum(values_a) / len(splits), sum(values_b) / len(splits)
     return AtRank(rank, mean_a, mean_b, test.mean, low, high, test.p, test.exact)
+
+
+def one_dataset(groups: Groups, dataset: str) -> str:
+    """The data set that a name or pattern stands for; UsageError where it stands for none or several."""
+    names = select([dataset], sorted({r.cell.dataset for r in groups.results}), "data set")
+    if len(names) > 1:
+        raise UsageError(f"{dataset!r} stands for several data sets: {', '.join(names)}; name one")
+    return names[0]
 
 
 def finished(groups: Groups, method: str, dataset: str, seed: int, profile: str | None) -> list[Group]:

@@ -1,0 +1,41 @@
+"""Numbers and times as they stand on a command line."""
+
+import argparse
+import re
+
+SEEDS = 2**63
+MOST_JOBS = 4096
+
+
+def whole(text: str, least: int, end: int, shown: str) -> int:
+    """A whole number from `least` to below `end`, of which `shown` is the name."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"a whole number of {least} or more is expected, not {shorten(text)}")
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(end)) or int(digits) >= end:
+        raise argparse.ArgumentTypeError(f"a number below {shown} is expected, not {shorten(text)}")
+    if int(digits) < least:
+        raise argparse.ArgumentTypeError(f"at least {least} is expected")
+    return int(digits)
+
+
+def seed(text: str) -> int:
+    return whole(text, 0, SEEDS, "2**63")
+
+
+def jobs(text: str) -> int:
+    return whole(text, 1, MOST_JOBS + 1, f"{MOST_JOBS + 1:,}")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``90s``, ``30m``, ``2h`` or ``1h30m``."""
+    found = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", text, re.ASCII)
+    parts = found.groups() if found else ()
+    seconds = sum(int(part or 0) * size for part, size in zip(parts, (3600, 60, 1), strict=False))
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"a time such as 90s, 30m or 1h30m is expected, not {shorten(text)}")
+    return float(seconds)
+
+
+def shorten(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")

@@ -1,0 +1,110 @@
+"""The images of a data set for figures: loaded where it is there, chosen by name, drawn as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bench.engine import stocktaking
+from bench.engine.cache import Cache, cache_folder
+from bench.engine.data import Data, arranged, list_photos, load, originals
+from bench.engine.inventory import Inventory
+from bench.engine.isolation import isolated
+from bench.engine.store import Result
+from bench.errors import DataError, UsageError, listing
+from bench.figures.request import Request
+from bench.figures.text import plain
+from bench.plugin.spec import dataset_spec
+from bench.report.one import command
+
+RIGHT = {"color": "#0072B2", "linewidth": 1.8, "linestyle": "solid"}
+WRONG = {"color": "#D55E00", "linewidth": 0.7, "linestyle": (0, (2.2, 1.4))}
+"""Frames: told apart by width and dashes as well."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A data set that is there.  data: as cells have it, probes at low resolution.  taken: its images as they were
+    taken, in the same order.  table: what is known of each."""
+
+    data: Data
+    taken: Sequence[np.ndarray]
+    table: Inventory
+
+    def name(self, row: int) -> str:
+        """Of an image's file; ``person 0042, camera a`` of one that is no file."""
+        photo = self.table.images[row]
+        return plain(photo.name or f"person {photo.identity}, camera {photo.camera}")
+
+    def size(self, row: int) -> str:
+        """``16x43``, width first, and the ratio that it was shrunk by."""
+        photo = self.table.images[row]
+        return f"{photo.width}×{photo.height}{f', {photo.ratio}' if photo.ratio else ''}"
+
+    def chosen(self, wanted: Sequence[str], rows: np.ndarray) -> list[int]:
+        """Those of some rows that are asked for, each by its file, by ``#`` and its row, or by whom it shows.
+
+        UsageError for a word that is none of them.
+        """
+        found: list[int] = []
+        for word in wanted:
+            mine = [int(row) for row in rows if word in self._words(int(row))]
+            if not mine:
+                there = listing([sorted(self._words(int(row)), key=len)[-1] for row in rows], 3)
+                raise UsageError(f"--probe {word}: no probe's file or person; there is {there}")
+            found += [row for row in mine if row not in found]
+        return found
+
+    def _words(self, row: int) -> set[str]:
+        photo = self.table.images[row]
+        return {f"#{row}", photo.identity, *({photo.name, photo.name.rpartition("/")[2]} if photo.name else ())}
+
+
+def load_pictures(request: Request, dataset: str) -> Pictures:
+    """The images of a data set; UsageError for an unknown name, DataError where it is not there."""
+    with isolated():
+        spec = dataset_spec(dataset)
+        own = spec.build()
+        cache = Cache(cache_folder())
+        photos = arranged(list_photos(own, request.data))
+        data = load(spec, request.data, request.seed, cache, photos)
+        taken = originals(photos, own.name, cache)[1]
+        return Pictures(data, taken, stocktaking.take(data, request.data, request.seed))
+
+
+def check_data(pictures: Pictures, result: Result, dataset: str) -> None:
+    """DataError where a cell was computed on other images, labels or splits than there are."""
+    cell = result.cell
+    if pictures.data.digest != cell.data:
+        again = command(cell.method, dataset, cell.split, cell.seed, cell.profile)
+        raise DataError(f"{dataset} has other images, labels or splits than when {cell} was computed; `{again}`")
+
+
+def named(result: Result) -> str:
+    """A cell in words."""
+    return plain(f"{result.cell}, seed {result.cell.seed}, schedule {result.cell.profile}")
+
+
+def only(names: Sequence[str], what: str) -> str:
+    """The one name that a figure needs; UsageError for none or several."""
+    if len(names) != 1:
+        raise UsageError(f"this figure is of one {what}: name it with {'-d' if what == 'data set' else '-m'}")
+    return names[0]
+
+
+def show(axes: Axes, image: np.ndarray, frame: dict[str, Any] | None = None) -> None:
+    """An image that fills its axes, its pixels to be seen, in a frame."""
+    axes.imshow(image, aspect="auto", interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(frame is not None)
+        if frame is not None:
+            spine.set(**{**frame, "capstyle": "butt"})
+
+
+def fitted(image: np.ndarray, width: float, height: float) -> tuple[float, float]:
+    """The width and height, in inches, of an image as large as fits."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    return scale * image.shape[1], scale * image.shape[0]
