@@ -134,8 +134,16 @@ def add_table(add: Add) -> None:
         metavar="COLUMNS",
         help="further columns, such as map,seconds,memory",
     )
-    command.add_argument("--format", choices=("markdown", "csv", "latex"), default="markdown")
+    command.add_argument("--format", choices=("markdown", "csv", "latex", "html", "json"), default="markdown")
     command.add_argument("--standalone", action="store_true", help="LaTeX: a document that compiles as it is")
+    command.add_argument(
+        "--alias",
+        action="append",
+        default=[],
+        metavar="NAME=ALIAS",
+        help="print a method or data set under another name; may be given more than once",
+    )
+    command.add_argument("--aliases", type=Path, metavar="FILE", help="likewise, a NAME=ALIAS on each line of a file")
     command.add_argument(
         "--published", action="store_true", help="published values and differences beside the measured"
     )

@@ -17,6 +17,7 @@ def table_command(options: Namespace) -> int:
 
 
 def one_table(options: Namespace) -> int:
+    from bench.report.aliases import parse_alias, read_aliases
     from bench.report.published import find_table
     from bench.report.render import render, write_table
     from bench.report.tables import make_table
@@ -31,6 +32,7 @@ def one_table(options: Namespace) -> int:
         methods=options.method,
         profile=options.profile,
         columns=options.columns,
+        aliases=[*(read_aliases(options.aliases) if options.aliases else ()), *map(parse_alias, options.alias)],
     )
     print(render(table, options.format, options.published, standalone=options.standalone), end="")
     if options.output:
