@@ -28,6 +28,10 @@ MODULES = {
     "pretrain": "running",
     "doctor": "machine",
     "table": "reading",
+    "export": "reading",
+    "init-method": "own",
+    "init-dataset": "own",
+    "features": "own",
     "status": "reading",
     "compare": "reading",
     "adopt": "upkeep",
@@ -109,7 +113,7 @@ def call(options: Namespace) -> int:
     try:
         with limited(getattr(options, "budget", None)), added_plugins(options.plugins):
             module = importlib.import_module(f"bench.cli.{MODULES[options.command]}")
-            command: Callable[[Namespace], int] = getattr(module, f"{options.command}_command")
+            command: Callable[[Namespace], int] = getattr(module, f"{options.command.replace('-', '_')}_command")
             return command(options)
     except SystemExit as error:
         from bench.plugin.locate import describe

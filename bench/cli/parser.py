@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
+from bench.cli.parser_own import add_own
 from bench.errors import UsageError
 
 EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance, 2 usage, 3 data missing or unreadable,
@@ -54,7 +55,17 @@ def build_parser() -> argparse.ArgumentParser:
         )
         return command
 
-    for declare in (add_list, add_run, add_status, add_table, add_compare, add_adopt, add_pretrain, add_others):
+    for declare in (
+        add_list,
+        add_run,
+        add_status,
+        add_table,
+        add_compare,
+        add_adopt,
+        add_pretrain,
+        add_others,
+        add_own,
+    ):
         declare(add)
     return parser
 

@@ -1,13 +1,13 @@
-"""``table``, ``status`` and ``compare``: what stored cells say; nothing is computed and no plug-in imported."""
+"""``table``, ``export``, ``status`` and ``compare``: what stored cells say; no plug-in is imported."""
 
 import json
 import sys
 from argparse import Namespace
 from dataclasses import asdict
 
-from bench.cli.stores import read_cells, report_problems
-from bench.engine.store import MEASURED, read_stores
-from bench.errors import UsageError
+from bench.cli.stores import read_cells, reading_folders, report_problems
+from bench.engine.store import MEASURED, each_result, read_stores
+from bench.errors import UsageError, counted
 
 
 def table_command(options: Namespace) -> int:
@@ -49,6 +49,17 @@ def all_tables(options: Namespace) -> int:
     results, problems = read_stores([options.results or MEASURED])
     for path in pages.write(options.output, results, options.seed):
         print(f"wrote {path}", file=sys.stderr)
+    return report_problems(problems)
+
+
+def export_command(options: Namespace) -> int:
+    from bench.report.export import export, form_of
+
+    form = form_of(options.output, options.format)
+    problems: list[str] = []
+    cells = each_result(reading_folders(options.results), problems)
+    done, rows = export(cells, options.output, form, options.ranks)
+    print(f"wrote {options.output}: {counted(done, 'cell')}, {counted(rows, 'row')}", file=sys.stderr)
     return report_problems(problems)
 
 

@@ -1,0 +1,28 @@
+"""The words of commands about people's own work: their method, their images, and their going on from the numbers."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+Add = Callable[[str, str], argparse.ArgumentParser]
+
+
+def add_own(add: Add) -> None:
+    add_export(add)
+
+
+def add_export(add: Add) -> None:
+    command = add("export", "Write every cell and rank as one table, of the columns of bench.results.")
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", required=True)
+    command.add_argument(
+        "--format", choices=("csv", "parquet"), help="by default what the file's name ends in; parquet needs pyarrow"
+    )
+    command.add_argument("--ranks", type=ranks, metavar="RANKS", help="such as 1,5,10,20 (default: all that there are)")
+
+
+def ranks(text: str) -> tuple[int, ...]:
+    """Different ranks, rising."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and 0 < len(part.lstrip("0")) <= 9 for part in parts):
+        raise argparse.ArgumentTypeError("whole numbers from 1 are expected, such as 1,5,10,20")
+    return tuple(sorted({int(part) for part in parts}))
