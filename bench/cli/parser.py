@@ -212,7 +212,7 @@ def add_others(add: Add) -> None:
     prepare.add_argument("dataset", nargs="+", metavar="DATASET", help="a name, a glob or name[key=value,...]")
     prepare.add_argument("--seed", type=seed, default=0, help="seed of the low resolution (default: 0)")
     add_data(prepare)
-    check = add("check", "Check that a method keeps the contract, on a small synthetic set, in seconds.")
+    check = add("check", "Check that a method or front-end keeps the contract, on a small synthetic set, in seconds.")
     check.add_argument("method", metavar="METHOD", help="a name or name[key=value,...]")
     doctor = add("doctor", "This machine, and which data sets are there; named data sets are validated.")
     doctor.add_argument(

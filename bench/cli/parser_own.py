@@ -9,6 +9,7 @@ Add = Callable[[str, str], argparse.ArgumentParser]
 
 def add_own(add: Add) -> None:
     add_export(add)
+    add_init_method(add)
 
 
 def add_export(add: Add) -> None:
@@ -18,6 +19,12 @@ def add_export(add: Add) -> None:
         "--format", choices=("csv", "parquet"), help="by default what the file's name ends in; parquet needs pyarrow"
     )
     command.add_argument("--ranks", type=ranks, metavar="RANKS", help="such as 1,5,10,20 (default: all that there are)")
+
+
+def add_init_method(add: Add) -> None:
+    command = add("init-method", "Write a commented file for a method of your own, which keeps the contract as it is.")
+    command.add_argument("name", metavar="NAME", help="small letters, digits and underscores, such as my_method")
+    command.add_argument("--front-end", action="store_true", help="for a front-end in place of a method")
 
 
 def ranks(text: str) -> tuple[int, ...]:
