@@ -2,6 +2,9 @@
 
 import shlex
 from argparse import Namespace
+from collections.abc import Sequence
+
+from bench.errors import DataError, visible
 
 
 def init_method_command(options: Namespace) -> int:
@@ -12,3 +15,29 @@ def init_method_command(options: Namespace) -> int:
     print(f"wrote {path}")
     print(f"next: python -m bench check {options.name}{where}")
     return 0
+
+
+def init_dataset_command(options: Namespace) -> int:
+    """Write a list of images by their names, and validate it as ``doctor`` does."""
+    from bench.engine.cache import Cache, cache_folder
+    from bench.engine.doctor import dataset_lines, examine_dataset
+    from bench.engine.listed import as_text, find_images, name_of_list, write_list
+    from bench.plugin.spec import dataset_spec
+
+    spec = dataset_spec(name_of_list(options.dataset, options.output))
+    found = find_images(options.folder, options.pattern).seen_by(options.min_cameras)
+    write_list(found, options.output)
+    print_lines([*as_text(found), f"wrote {options.output}"])
+    findings = examine_dataset(spec, None, Cache(cache_folder()))
+    print_lines(dataset_lines(findings, named=False))
+    quoted = shlex.quote(spec.text)
+    if not findings["ready"]:
+        print_lines([f"next, when it is mended: python -m bench doctor {quoted}"])
+        raise DataError(findings["reason"])
+    print_lines([f"next: python -m bench run -d {quoted} --dry-run"])
+    return 0
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(visible(line), flush=True)

@@ -10,6 +10,7 @@ Add = Callable[[str, str], argparse.ArgumentParser]
 def add_own(add: Add) -> None:
     add_export(add)
     add_init_method(add)
+    add_init_dataset(add)
 
 
 def add_export(add: Add) -> None:
@@ -25,6 +26,30 @@ def add_init_method(add: Add) -> None:
     command = add("init-method", "Write a commented file for a method of your own, which keeps the contract as it is.")
     command.add_argument("name", metavar="NAME", help="small letters, digits and underscores, such as my_method")
     command.add_argument("--front-end", action="store_true", help="for a front-end in place of a method")
+
+
+def add_init_dataset(add: Add) -> None:
+    command = add("init-dataset", "List images of your own in a CSV file, by what their names say, and validate it.")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="images are looked for at any depth below it")
+    command.add_argument(
+        "--pattern",
+        required=True,
+        metavar="PATTERN",
+        help="what a path below the folder says, such as '{camera}/{identity}_{frame}.jpg': identity and camera are"
+        " needed, resolution (lr or hr) and split (train, test, distractor) are taken, other fields are passed over;"
+        " {frame:d} is digits only",
+    )
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", required=True, help="in the folder or above it")
+    command.add_argument(
+        "--as",
+        dest="dataset",
+        metavar="DATASET",
+        help="the data set that is to read the list, with its parameters but for the list, such as"
+        " 'lr_manifest[probe_camera=b]' (default: one that shrinks the probe side)",
+    )
+    command.add_argument(
+        "--min-cameras", type=int, default=1, metavar="N", help="list only people whom so many cameras see (default: 1)"
+    )
 
 
 def ranks(text: str) -> tuple[int, ...]:

@@ -77,6 +77,9 @@ class Dataset(BaseEstimator):
     """What a reader of a table must know of this set, printed below every table that shows it."""
     profile: ClassVar[str] = "quick"
     """The training schedule of a run that names none, ``smoke``, ``quick`` or ``paper``."""
+    listed_in: ClassVar[str | None] = None
+    """For a set of anybody's images: the parameter that names their list, a CSV file of the columns path (relative to
+    its folder, with slashes), person and camera, and optionally resolution and split; for `bench init-dataset`."""
     small: ClassVar[str | None] = None
     """For a set that needs no files: parameters, ``key=value,...``, of a version small enough for `bench check`."""
 
