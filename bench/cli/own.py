@@ -4,7 +4,7 @@ import shlex
 from argparse import Namespace
 from collections.abc import Sequence
 
-from bench.errors import DataError, visible
+from bench.errors import DataError, counted, visible
 
 
 def init_method_command(options: Namespace) -> int:
@@ -35,6 +35,19 @@ def init_dataset_command(options: Namespace) -> int:
         print_lines([f"next, when it is mended: python -m bench doctor {quoted}"])
         raise DataError(findings["reason"])
     print_lines([f"next: python -m bench run -d {quoted} --dry-run"])
+    return 0
+
+
+def features_command(options: Namespace) -> int:
+    """Describe pictures, and write their features and names to a file."""
+    from bench.engine.features import describer, find_pictures, write_features
+    from bench.plugin.spec import method_spec
+    from bench.plugin.weights_files import weights_folder
+
+    pictures = find_pictures(options.images)
+    shown = describer(method_spec(options.method), weights_folder(options.weights), options.device)
+    width = write_features(options.output, list(pictures), shown.blocks(list(pictures.values())), shown.about)
+    print_lines([f"wrote {options.output}: {counted(len(pictures), 'picture')}, {counted(width, 'feature')} each"])
     return 0
 
 

@@ -11,6 +11,7 @@ def add_own(add: Add) -> None:
     add_export(add)
     add_init_method(add)
     add_init_dataset(add)
+    add_features(add)
 
 
 def add_export(add: Add) -> None:
@@ -50,6 +51,17 @@ def add_init_dataset(add: Add) -> None:
     command.add_argument(
         "--min-cameras", type=int, default=1, metavar="N", help="list only people whom so many cameras see (default: 1)"
     )
+
+
+def add_features(add: Add) -> None:
+    command = add("features", "Describe pictures outside any protocol, by a method that need not be fitted for it.")
+    command.add_argument("method", metavar="METHOD", help="a name, front-end+name, or either with [key=value,...]")
+    command.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGES", help="folders, with all images below them, or image files"
+    )
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", required=True, help="an .npz file")
+    command.add_argument("--weights", type=Path, metavar="DIR", help="folder of weights files (default: BENCH_WEIGHTS)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for networks")
 
 
 def ranks(text: str) -> tuple[int, ...]:
