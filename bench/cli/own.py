@@ -12,8 +12,7 @@ def init_method_command(options: Namespace) -> int:
 
     path = write_template(options.name, options.front_end, options.plugins)
     where = "".join(f" --plugins {shlex.quote(str(folder))}" for folder in options.plugins)
-    print(f"wrote {path}")
-    print(f"next: python -m bench check {options.name}{where}")
+    print_lines([f"wrote {path}", f"next: python -m bench check {options.name}{where}"])
     return 0
 
 

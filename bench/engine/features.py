@@ -5,6 +5,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -73,12 +74,8 @@ class Describer:
         """(k, d) float32 for k pictures after the other.  DataError for one that cannot be read."""
         for start in range(0, len(pictures), CHUNK):
             images = [decode(Photo(path, "", ""), self.spec.text) for path in pictures[start : start + CHUNK]]
-            try:
+            with failing(self.spec):
                 block = self.describe(images)
-            except BenchError:
-                raise
-            except Exception as error:  # a plug-in may raise anything
-                raise BenchError(f"{self.spec.text} failed: {describe(error)}") from error
             if block.ndim != 2 or len(block) != len(images) or not np.isfinite(block).all():
                 raise BenchError(f"{self.spec.text} must give a row of finite numbers for each of {len(images)} images")
             yield block
@@ -100,7 +97,19 @@ def describer(spec: MethodSpec, weights: Path | None, device: str) -> Describer:
             f"{spec.frontend.name} has a model for each down-sampling ratio, and pictures have none: leave it out, or"
             " take a front-end that is the same for all"
         )
-    return Describer(spec, spec.build().descriptors(weights, device))
+    with failing(spec):
+        return Describer(spec, spec.build().descriptors(weights, device))
+
+
+@contextmanager
+def failing(spec: MethodSpec) -> Iterator[None]:
+    """Make of whatever a plug-in raises an error of one line."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        raise BenchError(f"{spec.text} failed: {describe(error)}") from error
 
 
 def write_features(path: Path, names: Sequence[str], blocks: Iterable[np.ndarray], about: Mapping[str, object]) -> int:
