@@ -19,6 +19,7 @@ class Manifest(Dataset):
 
     name = "manifest"
     version = 1
+    listed_in = "file"
 
     def __init__(self, file: Path | None = None, probe_camera: str | None = None) -> None:
         self.file = file

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from bench.errors import NotApplicable
 from bench.learning.checkpoints import Curves
 from bench.learning.compute import Batch, Compute, seeded
+from bench.learning.device import resolve_device
 from bench.learning.pixels import cut, draw_looks, recolour, resident
 from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
@@ -27,6 +29,7 @@ from methods._finetuning import (
 )
 
 if TYPE_CHECKING:
+    from bench.protocol.extractors import Extractor
     from bench.protocol.images import Images
 
 # paper: the iterations of SING's baselines on VIPeR.  quick: chosen on held-out training people (methods/README.md).
@@ -121,6 +124,15 @@ class DGD(FineTuned):
             self.initialisation_ = f"{describe(path)}, fc8 new"
             self.pretrained_ = Pretrained(sha256(path), self.compute_.precision, path, self.compute_)
         return network
+
+    def descriptors(self, weights: Path | None, device: str) -> "Sequence[Extractor]":
+        if self.steps != 0 or self.scratch or self.batch_statistics == "camera":
+            raise NotApplicable(
+                f"{self.name} is fine-tuned on labelled people of a data set; {self.name}[steps=0] describes pictures"
+                " as the pre-trained network sees them"
+            )
+        (path,) = initial_weights(self, weights, "paper")
+        return [self.recipe()(precision=self.precision).zero_shot(path, resolve_device(device)).extractor]
 
     @classmethod
     def recipe(cls) -> type[Trained]:

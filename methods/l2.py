@@ -3,7 +3,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.plugin.base import Train
 from methods._distances import euclidean
 from methods._on_lomo import OnLOMO
 
@@ -18,9 +17,6 @@ class L2(OnLOMO):
     name = "l2"
     version = 1
     uses = ("distances", "lomo")
-
-    def fit(self, train: Train) -> "L2":
-        return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
         p, g = (images.features(self.lomo).astype(np.float64) for images in (probe, gallery))

@@ -211,10 +211,12 @@ def test_compare(bench, store) -> None:
     assert same.count("= +0.00") == 3, "a gallery of 12 people has no rank 20"
 
 
-def test_table_output_writes_three_files(bench, store, tmp_path) -> None:
+def test_table_output_writes_every_format(bench, store, tmp_path) -> None:
     folder = tmp_path / "out"
     bench("table", "2", "-d", SMALL, "--results", store, "--output", folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["table2.csv", "table2.md", "table2.tex"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"table2.{suffix}" for suffix in ("csv", "html", "json", "md", "tex")
+    ]
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "tables"])

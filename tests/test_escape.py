@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.escape import for_csv, for_latex, for_markdown, for_terminal
+from bench.report.escape import for_csv, for_html, for_latex, for_markdown, for_terminal
 from bench.report.published import find_table
 from bench.report.render import render
 from bench.report.tables import make_table
@@ -28,7 +28,7 @@ HOSTILE = [
 
 @given(st.text())
 def test_one_visible_line(text) -> None:
-    for escape in (for_terminal, for_markdown, for_csv, for_latex):
+    for escape in (for_terminal, for_markdown, for_html, for_csv, for_latex):
         assert all(c.isprintable() for c in escape(text))
 
 
@@ -65,6 +65,7 @@ def test_latex() -> None:
         r"\textbackslash{}input\{x\}\_\%\&\#\$\textasciicircum{}\textasciitilde{}"
     )
     assert for_latex("人 é") == "(U+4EBA) é"
+    assert for_latex("*") == "{*}", "after the end of a row a bare one would be taken for its option"
 
 
 @pytest.mark.parametrize("name", HOSTILE)

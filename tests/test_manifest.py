@@ -82,6 +82,13 @@ class TestReading:
         assert sorted(data.images[i].shape[0] for i in np.flatnonzero(data.probe)) == [16, 16, 21, 21, 32, 32]
         assert all(data.images[i].shape[0] == 64 for i in np.flatnonzero(~data.probe))
 
+    def test_a_ratio_for_each_image(self, folder) -> None:
+        ratios = {f"a/{person}.png": f"1/{2 + person % 3}" for person in range(6)}
+        (folder / "ratios.csv").write_text("path,ratio\n" + "".join(f"{k},{v}\n" for k, v in ratios.items()))
+        text = f"mlr_manifest[file={write(folder, PLAIN)},ratio_file={folder / 'ratios.csv'}]"
+        data = load_manifest(text, folder)
+        assert [data.images[i].shape[0] for i in np.flatnonzero(data.probe)] == [32, 21, 16, 32, 21, 16]
+
     def test_split_column_is_the_one_split(self, folder) -> None:
         rows = [f"{row},{'test' if row.split(',')[1] in '024' else 'train'}" for row in PLAIN]
         data = load_manifest(f"manifest[file={write(folder, rows, HEADER + ',split')}]", folder)

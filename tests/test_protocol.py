@@ -125,15 +125,29 @@ class TestRatioFile:
             ("identity,camera,ratio\n1,a,1/5\n", "line 2: ratio must be one of 1/2, 1/3, 1/4, not '1/5'"),
             ("identity,camera,ratio\n1,a,0.5\n", "not '0.5'"),
             ("identity,camera,ratio\n1,a,1/2\n", r"no ratio for 2 images: 1 \(camera b\), 2 \(camera a\)"),
-            ("identity,ratio\n1,1/2\n", "no column camera"),
+            ("identity,ratio\n1,1/2\n", "no column camera; the header must be path,ratio or identity,camera,ratio"),
+            ("path,ratio\na.png,1/2\n", "images are in no files"),
         ],
-        ids=["not an anchor", "decimal", "missing images", "missing column"],
+        ids=["not an anchor", "decimal", "missing images", "missing column", "paths of no files"],
     )
     def test_bad(self, tmp_path, text, message) -> None:
         path = tmp_path / "ratios.csv"
         path.write_text(text)
         with pytest.raises(DataError, match=message):
             read_ratio_file(path, self.IMAGES)
+
+    def test_for_each_file(self, tmp_path) -> None:
+        """Two images of one person and camera have ratios of their own; other images may be listed too."""
+        path = tmp_path / "lists" / "ratios.csv"
+        path.parent.mkdir()
+        path.write_text("path,ratio\n../b.png,1/2\n../a.png,1/3\n../unused.png,1/4\n")
+        files = [tmp_path / "a.png", tmp_path / "b.png"]
+        assert read_ratio_file(path, [("1", "a")] * 2, files) == [Fraction(1, 3), Fraction(1, 2)]
+        with pytest.raises(DataError, match=r"no ratio for 1 images: .*/c\.png"):
+            read_ratio_file(path, [("1", "a")], [tmp_path / "c.png"])
+        path.write_text("path,ratio\n../a.png,1/2\n../lists/../a.png,1/3\n")
+        with pytest.raises(DataError, match=r"line 3: ratio 1/3 for .*/a\.png, 1/2 on line 2"):
+            read_ratio_file(path, [("1", "a")], files[:1])
 
 
 class TestGalleryDraws:

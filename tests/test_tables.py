@@ -17,8 +17,9 @@ from bench.errors import UsageError
 from bench.report.content import Entry
 from bench.report.notes import by_value
 from bench.report.published import PUBLISHED, find_table, table_kinds
-from bench.report.render import COLUMNS, render, write_table
+from bench.report.render import SUFFIXES, render, write_table
 from bench.report.tables import main_table, make_table
+from bench.report.tidy import COLUMNS
 from tests.cells import COMPUTED, cell, fill, record
 
 XQDA = "bicubic+xqda"
@@ -372,7 +373,8 @@ class TestLaTeX:
         if compiler is None:
             pytest.skip("neither pdflatex nor tectonic is installed")
         hostile = "x\\input{y}$^_&%#~{<>|`é人\x1b"
-        fill(store.folder, hostile, "caviar", [0.6] * 10)
+        for name_of_method in (hostile, "*swallowed", "[0pt]", "?`!`--<<>>,,''", "\\end{tabular}"):
+            fill(store.folder, name_of_method, "caviar", [0.6] * 10)
         text = render(table(store, name, "caviar", "mlr_viper"), "latex", True, standalone=standalone)
         if not standalone:
             (tmp_path / "fragment.tex").write_text(text, encoding="utf-8")
@@ -394,8 +396,8 @@ class TestLaTeX:
 def test_write_table_writes_what_render_gives(store, tmp_path) -> None:
     made = table(store, "2")
     paths = write_table(made, tmp_path / "new" / "folder")
-    assert [p.name for p in paths] == ["table2.md", "table2.csv", "table2.tex"]
-    for path, form in zip(paths, ("markdown", "csv", "latex"), strict=True):
+    assert [p.name for p in paths] == [f"table2.{suffix}" for suffix in SUFFIXES.values()]
+    for path, form in zip(paths, SUFFIXES, strict=True):
         assert path.read_text(encoding="utf-8") == render(made, form, True)
 
 

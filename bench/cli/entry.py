@@ -29,6 +29,10 @@ MODULES = {
     "doctor": "machine",
     "table": "reading",
     "plot": "plotting",
+    "export": "reading",
+    "init-method": "own",
+    "init-dataset": "own",
+    "features": "own",
     "status": "reading",
     "compare": "reading",
     "ranks": "ranks",
@@ -111,7 +115,7 @@ def call(options: Namespace) -> int:
     try:
         with limited(getattr(options, "budget", None)), added_plugins(options.plugins):
             module = importlib.import_module(f"bench.cli.{MODULES[options.command]}")
-            command: Callable[[Namespace], int] = getattr(module, f"{options.command}_command")
+            command: Callable[[Namespace], int] = getattr(module, f"{options.command.replace('-', '_')}_command")
             return command(options)
     except SystemExit as error:
         from bench.plugin.locate import describe

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
+from bench.cli.parser_own import add_own
 from bench.cli.values import jobs, parse_duration, seed
 from bench.errors import UsageError
 
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_adopt,
         add_pretrain,
         add_others,
+        add_own,
     ):
         declare(add)
     return parser
@@ -146,8 +148,16 @@ def add_table(add: Add) -> None:
         metavar="COLUMNS",
         help="further columns, such as map,seconds,memory",
     )
-    command.add_argument("--format", choices=("markdown", "csv", "latex"), default="markdown")
+    command.add_argument("--format", choices=("markdown", "csv", "latex", "html", "json"), default="markdown")
     command.add_argument("--standalone", action="store_true", help="LaTeX: a document that compiles as it is")
+    command.add_argument(
+        "--alias",
+        action="append",
+        default=[],
+        metavar="NAME=ALIAS",
+        help="print a method or data set under another name; may be given more than once",
+    )
+    command.add_argument("--aliases", type=Path, metavar="FILE", help="likewise, a NAME=ALIAS on each line of a file")
     command.add_argument(
         "--published", action="store_true", help="published values and differences beside the measured"
     )
@@ -243,7 +253,7 @@ def add_others(add: Add) -> None:
     prepare.add_argument("dataset", nargs="+", metavar="DATASET", help="a name, a glob or name[key=value,...]")
     prepare.add_argument("--seed", type=seed, default=0, help="seed of the low resolution (default: 0)")
     add_data(prepare)
-    check = add("check", "Check that a method keeps the contract, on a small synthetic set, in seconds.")
+    check = add("check", "Check that a method or front-end keeps the contract, on a small synthetic set, in seconds.")
     check.add_argument("method", metavar="METHOD", help="a name or name[key=value,...]")
     doctor = add("doctor", "This machine, and which data sets are there; named data sets are validated.")
     doctor.add_argument(

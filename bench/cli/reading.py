@@ -1,4 +1,4 @@
-"""``table``, ``status`` and ``compare``: what stored cells say; nothing is computed and no plug-in imported."""
+"""``table``, ``export``, ``status`` and ``compare``: what stored cells say; no plug-in is imported."""
 
 import json
 import sys
@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from bench.cli.stores import read_cells, reading_folders, report_problems
 from bench.engine import inventory
-from bench.engine.store import MEASURED, read_stores
-from bench.errors import UsageError
+from bench.engine.store import MEASURED, each_result, read_stores
+from bench.errors import UsageError, counted
 
 
 def table_command(options: Namespace) -> int:
@@ -18,6 +18,7 @@ def table_command(options: Namespace) -> int:
 
 
 def one_table(options: Namespace) -> int:
+    from bench.report.aliases import parse_alias, read_aliases
     from bench.report.published import find_table
     from bench.report.render import render, write_table
     from bench.report.tables import make_table
@@ -32,6 +33,7 @@ def one_table(options: Namespace) -> int:
         methods=options.method,
         profile=options.profile,
         columns=options.columns,
+        aliases=[*(read_aliases(options.aliases) if options.aliases else ()), *map(parse_alias, options.alias)],
     )
     print(render(table, options.format, options.published, standalone=options.standalone), end="")
     if options.output:
@@ -48,6 +50,17 @@ def all_tables(options: Namespace) -> int:
     results, problems = read_stores([options.results or MEASURED])
     for path in pages.write(options.output, results, options.seed):
         print(f"wrote {path}", file=sys.stderr)
+    return report_problems(problems)
+
+
+def export_command(options: Namespace) -> int:
+    from bench.report.export import export, form_of
+
+    form = form_of(options.output, options.format)
+    problems: list[str] = []
+    cells = each_result(reading_folders(options.results), problems)
+    done, rows = export(cells, options.output, form, options.ranks)
+    print(f"wrote {options.output}: {counted(done, 'cell')}, {counted(rows, 'row')}", file=sys.stderr)
     return report_problems(problems)
 
 

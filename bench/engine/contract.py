@@ -24,6 +24,7 @@ from bench.engine.alone import extractors_of, extracts_alone, upscales_alone, wa
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.decode import one_line
+from bench.engine.embedded import embedded_dataset, runnable_spec
 from bench.engine.enhancing import check_enhancer
 from bench.engine.identity import described, modules_of, part_version, short_hash, uses
 from bench.engine.matching import match, training
@@ -35,8 +36,8 @@ from bench.files import write_atomically
 from bench.plugin.base import Method
 from bench.plugin.grammar import split_text
 from bench.plugin.locate import defined_at, raised_at
-from bench.plugin.registry import Plugin, registry
-from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_spec
+from bench.plugin.registry import Plugin
+from bench.plugin.spec import MethodSpec
 from bench.plugin.weights_files import missing_weights
 
 VERSION = 3
@@ -55,30 +56,8 @@ class Broken(Exception):
     """A clause of the contract does not hold; the text says how."""
 
 
-def runnable_spec(text: str) -> MethodSpec:
-    """The method as it is named; a bare one that needs a front-end is put behind the first there is."""
-    spec = method_spec(text)
-    if spec.frontend is None and spec.method.attributes.get("scales", "front-end") == "front-end":
-        return method_spec(f"{registry().names('frontend')[0]}+{text}")
-    return spec
-
-
-def embedded_dataset(spec: MethodSpec) -> DatasetSpec:
-    """A small data set that needs no files and that the method applies to."""
-    for plugin in registry().plugins:
-        small = plugin.attributes.get("small") if plugin.kind == "dataset" else None
-        if isinstance(small, str):
-            found = dataset_spec(f"{plugin.name}[{small}]")
-            try:
-                check_applicable(spec, found)
-            except NotApplicable:
-                continue
-            return found
-    raise NotApplicable(f"no embedded data set goes with {spec.text}")
-
-
 def check_method(text: str) -> Iterator[Clause]:
-    """Check a method by name, as `check_spec`; UsageError for an unknown one."""
+    """Check a method or front-end by name, as `check_spec`; UsageError for an unknown one."""
     yield from check_spec(runnable_spec(text))
 
 

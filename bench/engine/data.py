@@ -258,5 +258,7 @@ def probe_ratios(spec: DatasetSpec, photos: Sequence[Photo], probe: np.ndarray, 
     """The down-sampling ratio of each probe-side image, in image order."""
     chosen = [photo for photo, is_probe in zip(photos, probe, strict=True) if is_probe]
     if spec.options.ratio_file:
-        return read_ratio_file(spec.options.ratio_file, [(p.identity, p.camera) for p in chosen])
+        labels = [(photo.identity, photo.camera) for photo in chosen]
+        files = [photo.image if isinstance(photo.image, Path) else None for photo in chosen]
+        return read_ratio_file(spec.options.ratio_file, labels, files)
     return balanced_ratios(len(chosen), seed)

@@ -201,31 +201,37 @@ class Store:
 
     def read_all(self, failures: bool = False) -> tuple[list[Result], list[str]]:
         """Every finished cell (and failed one, if asked for) in name order, and a line for each unreadable file."""
-        results, problems = [], []
-        for path in self.files():
-            if path.name.endswith(".failed.json") and not failures:
-                continue
-            try:
-                results.append(read_result(path, self.folder.name))
-            except BenchError as error:
-                problems.append(str(error))
-        return results, problems
+        return read_stores([self.folder], failures)
 
     def files(self) -> Iterator[Path]:
         return iter(sorted(self.folder.glob("*/*/split*.json"), key=lambda path: path.parts))
 
 
 def read_stores(folders: Iterable[Path], failures: bool = False) -> tuple[list[Result], list[str]]:
-    """The cells of several stores together; of a cell that several have, the first one's counts."""
-    found: dict[str, Result] = {}
+    """The cells of several stores together, and a line for each unreadable file."""
     problems: list[str] = []
+    return list(each_result(folders, problems, failures)), problems
+
+
+def each_result(folders: Iterable[Path], problems: list[str], failures: bool = False) -> Iterator[Result]:
+    """Likewise one by one, in name order within a store; of a cell that several have, the first one's counts.
+
+    problems: takes the lines.
+    """
+    found: set[str] = set()
     for folder in folders:
-        results, lines = Store(folder).read_all(failures)
-        problems += lines
-        for result in results:
+        for path in Store(folder).files():
+            if path.name.endswith(".failed.json") and not failures:
+                continue
+            try:
+                result = read_result(path, folder.name)
+            except BenchError as error:
+                problems.append(str(error))
+                continue
             # A name holds the fingerprint, and whether the cell failed.
-            found.setdefault(result.path.name, result)
-    return list(found.values()), problems
+            if path.name not in found:
+                found.add(path.name)
+                yield result
 
 
 def own_folder() -> Path:

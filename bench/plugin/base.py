@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from bench.errors import UsageError
+from bench.errors import NotApplicable, UsageError
 from bench.plugin.pretraining import Pretraining, ZeroShot
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ class Dataset(BaseEstimator):
     """What a reader of a table must know of this set, printed below every table that shows it."""
     profile: ClassVar[str] = "quick"
     """The training schedule of a run that names none, ``smoke``, ``quick`` or ``paper``."""
+    listed_in: ClassVar[str | None] = None
+    """For a set of anybody's images: the parameter that names their list, a CSV file of the columns path (relative to
+    its folder, with slashes), person and camera, and optionally resolution and split; for `bench init-dataset`."""
     small: ClassVar[str | None] = None
     """For a set that needs no files: parameters, ``key=value,...``, of a version small enough for `bench check`."""
 
@@ -246,6 +249,18 @@ class Method(Trained):
     def extractors(self) -> "Sequence[Extractor]":
         """Feature extractors whose results the harness may compute once for all splits, before the cells run."""
         return ()
+
+    def descriptors(self, weights: Path | None, device: str) -> "Sequence[Extractor]":
+        """What describes an image before any fitting, side by side, for ``bench features``.
+
+        By default the `extractors` of a method that leaves `fit` as it is; NotApplicable for others.  weights: as in
+        `Train`.  device: ``auto``, ``cpu`` or ``cuda``, to be asked of `bench.learning.device.resolve_device`.
+        """
+        if type(self).fit is not Method.fit or not (found := self.extractors()):
+            raise NotApplicable(
+                f"{self.name} is fitted on labelled people of a data set: it has no features of pictures without them"
+            )
+        return found
 
     def fit(self, train: Train) -> "Method":
         """Fit on training people; returns self.  A method that learns nothing leaves it as it is."""

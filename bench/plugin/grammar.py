@@ -38,7 +38,7 @@ class DatasetOptions:
     """The protocol around any data set.
 
     split_file: CSV ``split,identity,part`` (part: train or test) in place of the seeded random halves.
-    ratio_file: CSV ``identity,camera,ratio`` in place of the seeded balanced thirds.
+    ratio_file: CSV ``path,ratio`` or ``identity,camera,ratio`` in place of the seeded balanced thirds.
     gallery_shots: gallery images drawn of each person, all where there are fewer; a probe's distance to the person is
     that to the nearest of them.
     gallery_draws: random galleries averaged over; ``auto``: 1 where every test person has no more gallery images than

@@ -141,6 +141,12 @@ def method_spec(text: str) -> MethodSpec:
     return spec
 
 
+def frontend_parameters(text: str) -> dict[str, Any]:
+    """The parameters of a front-end named by itself.  UsageError on an unknown name, parameter or value."""
+    name, pairs = split_text(text)
+    return distribute(name, pairs, [(name, registry().get("frontend", name).load())])[0]
+
+
 def dataset_spec(text: str) -> DatasetSpec:
     """Resolve a data set's text.  UsageError on an unknown name, parameter or value."""
     name, pairs = split_text(text)

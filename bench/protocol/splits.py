@@ -5,6 +5,7 @@ person; gallery: one randomly selected high-resolution image per test person (si
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -105,8 +106,11 @@ def check_split(split: Split, identities: Sequence[str]) -> None:
             raise DataError(f"the split has {len(people)} {word} people; at least two are needed")
 
 
-def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with their line numbers; DataError when it cannot be read or a column is missing."""
+def read_rows(path: Path, *columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file with their line numbers; DataError when it cannot be read or a column is missing.
+
+    columns: that it must have, or several choices of them.
+    """
     try:
         require_file(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -115,9 +119,10 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str,
             header = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}") from error
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise DataError(f"{path}: no column {', '.join(missing)}; the header must be {','.join(columns)}")
+    if not any(set(choice) <= set(header) for choice in columns):
+        missing = [column for column in columns[-1] if column not in header]
+        wanted = " or ".join(",".join(choice) for choice in columns)
+        raise DataError(f"{path}: no column {', '.join(missing)}; the header must be {wanted}")
     return rows
 
 
@@ -143,29 +148,43 @@ def read_split_file(path: Path, identities: Sequence[str], index: int) -> Split:
     return Split(*(np.array(sorted(parts[part]), np.int64) for part in ("train", "test")))
 
 
-def read_ratio_file(path: Path, images: Iterable[tuple[str, str]]) -> list[Fraction]:
-    """Ratios from a CSV ``identity,camera,ratio`` for each (identity, camera) of `images`.
+def read_ratio_file(path: Path, images: Iterable[tuple[str, str]], files: Sequence[Path | None] = ()) -> list[Fraction]:
+    """Ratios from a CSV ``path,ratio``, a row for each image, or ``identity,camera,ratio``, for all of such images.
+
+    images: (identity, camera) of each.  files: their files, to which the paths lead from the CSV file's folder.
 
     DataError, naming the lines, for two ratios of one image, and for an image without a ratio.
     """
-    table: dict[tuple[str, str], Fraction] = {}
-    lines: dict[tuple[str, str], int] = {}
+    table: dict[str, Fraction] = {}
+    lines: dict[str, int] = {}
     known = {str(a): a for a in ANCHORS}
-    for line, row in read_rows(path, ("identity", "camera", "ratio")):
+    rows = read_rows(path, ("path", "ratio"), ("identity", "camera", "ratio"))
+    by_path = any("path" in row for _, row in rows)
+    for line, row in rows:
         if row["ratio"] not in known:
             raise DataError(f"{path}, line {line}: ratio must be one of {', '.join(known)}, not {row['ratio']!r}")
-        image, ratio = (row["identity"], row["camera"]), known[row["ratio"]]
+        image = file_key(path.parent / row["path"]) if by_path else f"{row['identity']} (camera {row['camera']})"
+        ratio = known[row["ratio"]]
         if table.setdefault(image, ratio) != ratio:
             raise DataError(
-                f"{path}, line {line}: ratio {ratio} for {image[0]} (camera {image[1]}), {table[image]} on line"
-                f" {lines[image]}; give each image one ratio"
+                f"{path}, line {line}: ratio {ratio} for {image}, {table[image]} on line {lines[image]}; give each"
+                " image one ratio"
             )
         lines.setdefault(image, line)
-    wanted = list(images)
-    missing = sorted({f"{person} (camera {camera})" for person, camera in wanted if (person, camera) not in table})
-    if missing:
+    if by_path and (not files or None in files):
+        raise DataError(f"{path}: this data set's images are in no files; the header must be identity,camera,ratio")
+    wanted = [file_key(file) for file in files if file] if by_path else [f"{i} (camera {c})" for i, c in images]
+    if missing := sorted(set(wanted) - table.keys()):
         raise DataError(f"{path}: no ratio for {len(missing)} images: {listing(missing)}")
     return [table[key] for key in wanted]
+
+
+def file_key(path: Path) -> str:
+    """A file's path with all links followed, by which two names of it are the same."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a path that holds a NUL is none
+        return str(path)
 
 
 def gallery_draws(identity: np.ndarray, draws: int | str, seed: int, split: int, shots: int = 1) -> list[np.ndarray]:

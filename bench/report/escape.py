@@ -1,6 +1,7 @@
-"""Text from files, made harmless for where it is printed: a terminal, Markdown, a spreadsheet, LaTeX."""
+"""Text from files, made harmless for where it is printed: a terminal, Markdown, HTML, a spreadsheet, LaTeX."""
 
 import re
+from html import escape
 
 from bench.errors import visible
 
@@ -23,6 +24,7 @@ LATEX = str.maketrans(
         "[": "{[}",
         "]": "{]}",
         '"': "''",
+        "*": "{*}",
         "|": r"\textbar{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
@@ -41,6 +43,11 @@ def for_markdown(text: str) -> str:
     escaped = for_terminal(text).translate(MARKDOWN)
     escaped = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", escaped)  # an underscore within a word is no markup
     return escaped.replace("](", r"]\(").replace("![", r"!\[").replace("][", r"]\[")
+
+
+def for_html(text: str) -> str:
+    """Text that stays text in an HTML element or attribute."""
+    return escape(for_terminal(text))
 
 
 def for_csv(text: str) -> str:

@@ -37,7 +37,7 @@ def results(
     method: str | Sequence[str] | None = None,
     dataset: str | Sequence[str] | None = None,
     *,
-    ranks: Sequence[int] = (1, 5, 10, 20),
+    ranks: Sequence[int] | None = (1, 5, 10, 20),
     seed: int | None = None,
     profile: str | None = None,
     stores: Iterable[str | Path] | None = None,
@@ -51,7 +51,8 @@ def results(
     method, dataset
         Names or globs; all where none is given.
     ranks
-        Ranks of the CMC, from 1; NaN beyond the size of the gallery, and beyond the ranks that are stored.
+        Ranks of the CMC, from 1; NaN beyond the size of the gallery, and beyond the ranks that are stored.  None:
+        every rank that a cell has.
     seed, profile
         Cells of this seed, or training schedule, only.
     stores
@@ -61,9 +62,17 @@ def results(
     Returns
     -------
     pandas.DataFrame
-        Columns method, dataset, split, rank, value (CMC in percent), map (in percent), seconds, memory_mib (NaN where
-        not recorded), seed, profile, fingerprint, row, weights (digests joined by ``+``), stale, store (name of the
-        folder) and contract (whether the method had passed ``check``).
+        The columns, which `bench export` writes too:
+
+        - ``method``, ``dataset``: full names, files named by their content;
+        - ``split``: number of the split; ``rank``: of the CMC, from 1;
+        - ``value``: the CMC at that rank, in percent; ``map``: the cell's mAP, in percent;
+        - ``seconds``, ``memory_mib``: what the whole cell took, the latter NaN where it was not recorded;
+        - ``seed``: of splits, low resolution and models; ``profile``: the training schedule;
+        - ``fingerprint``: names the cell; ``row``: equal for cells that differ in their split alone;
+        - ``weights``: SHA-256 of each weights file that training started from, joined by ``+``;
+        - ``stale``: whether the code as it is would compute another number;
+        - ``store``: name of the folder that the cell is in; ``contract``: whether the method had passed ``check``.
 
     Raises
     ------
@@ -72,9 +81,7 @@ def results(
     """
     import warnings
 
-    import pandas as pd
-
-    if any(rank < 1 for rank in ranks):
+    if any(rank < 1 for rank in ranks or ()):
         raise UsageError("ranks begin at 1")
     cells, problems = read_stores(store_folders(stores))
     for problem in problems:
@@ -86,13 +93,21 @@ def results(
             patterns = [wanted] if isinstance(wanted, str) else list(wanted)
             kept = set(select(patterns, names, {"dataset": "data set"}.get(what, what)))
             chosen = [r for r in chosen if getattr(r.cell, what) in kept]
-    rows = [row for result in chosen for row in rows_of(result, ranks)]
+    return frame_of(chosen, ranks)
+
+
+def frame_of(cells: Iterable[Result], ranks: Sequence[int] | None) -> "pd.DataFrame":
+    """Finished cells as a frame of `FRAME_COLUMNS`.  ranks: as for `results`."""
+    import pandas as pd
+
+    rows = [row for result in cells for row in rows_of(result, ranks)]
     return pd.DataFrame(rows, columns=list(FRAME_COLUMNS)).astype(FRAME_COLUMNS)
 
 
-def rows_of(result: Result, ranks: Sequence[int]) -> list[tuple[object, ...]]:
+def rows_of(result: Result, ranks: Sequence[int] | None) -> list[tuple[object, ...]]:
     """The rows of one cell, in the order of `FRAME_COLUMNS`."""
     cell, record = result.cell, result.finished
+    ranks = range(1, len(record.cmc) + 1) if ranks is None else ranks
     shared = (
         100 * record.map,
         record.cost["total_seconds"],

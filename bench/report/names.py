@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import UsageError
@@ -15,28 +15,44 @@ SHORTEST = 6
 
 
 class Aliases:
-    """Short names for the files, named by their content, in the names that a table prints.
+    """Short names in place of those of methods and data sets: the user's own, and some for files.
 
-    ``mlr_viper[split_file=sha256:a6e759ec75bd]`` becomes ``mlr_viper[split_file=a6e759]``.
+    Files are named by their content: ``mlr_viper[split_file=sha256:a6e759ec75bd]`` becomes
+    ``mlr_viper[split_file=a6e759]``.
+
+    given: name -> the user's alias.  UsageError where two names would be printed alike.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], given: Mapping[str, str] | None = None) -> None:
+        names = list(names)
         digests = sorted({digest for name in names for digest in DIGEST.findall(name)})
         length = SHORTEST
         while len({digest[:length] for digest in digests}) < len(digests):
             length += 1
         self.short = {digest: digest[:length] for digest in digests}
+        self.given = dict(given or {})
+        printed: dict[str, str] = {}
+        for name in dict.fromkeys(names):
+            if (other := printed.setdefault(self(name), name)) != name and {name, other} & self.given.keys():
+                raise UsageError(f"{other!r} and {name!r} would both be printed as {self(name)!r}: give other aliases")
 
     def __call__(self, name: str) -> str:
-        return DIGEST.sub(lambda match: self.short.get(match[1], match[0]), name)
+        """A method's or data set's name as it is printed."""
+        return self.given[name] if name in self.given else self.files(name)
+
+    def files(self, text: str) -> str:
+        """Text with files by their short names."""
+        return DIGEST.sub(lambda match: self.short.get(match[1], match[0]), text)
 
     @property
-    def legend(self) -> str | None:
-        """What the short names stand for; None without any."""
-        if not self.short:
-            return None
-        pairs = ", ".join(f"{short} is sha256:{digest}" for digest, short in self.short.items())
-        return f"files are named by their content: {pairs}"
+    def legends(self) -> list[str]:
+        """What the short names stand for, a line for each kind."""
+        own = "; ".join(f"{alias} is {name}" for name, alias in self.given.items())
+        files = ", ".join(f"{short} is sha256:{digest}" for digest, short in self.short.items())
+        return [
+            *([f"short names: {own}"] if own else []),
+            *([f"files are named by their content: {files}"] if files else []),
+        ]
 
 
 def select(patterns: Sequence[str], names: Sequence[str], what: str) -> list[str]:

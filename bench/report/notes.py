@@ -65,8 +65,7 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     if stale:
         count = len({r.path for d, m, _ in stale for r in rows[d, m].results.values()})
         yield f"{count} of {len(used)} cells are stale, bench run --force computes them again: {by_value(stale)}"
-    if table.aliases.legend:
-        yield table.aliases.legend
+    yield from table.aliases.legends
 
 
 def beyond_galleries(table: Table) -> Iterator[str]:

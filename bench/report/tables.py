@@ -11,6 +11,7 @@ from bench.engine.store import Result
 from bench.errors import UsageError
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import registry, unknown
+from bench.report.aliases import Alias, resolve
 from bench.report.content import COSTS, EXTRAS, Entry, Table
 from bench.report.groups import Group, Groups, base_and_subset
 from bench.report.names import Aliases, matching, select
@@ -26,6 +27,7 @@ def make_table(
     methods: Sequence[str] = (),
     profile: str | None = None,
     columns: Sequence[str] = (),
+    aliases: Sequence[Alias] = (),
 ) -> Table:
     """Assemble a table.
 
@@ -40,11 +42,13 @@ def make_table(
         Cells of this training schedule only, of methods that have one.
     columns
         Further columns: keys of `EXTRAS`.
+    aliases
+        What methods and data sets are to be called where names are printed.
 
     Raises
     ------
     UsageError
-        When a pattern stands for nothing that there is, or a column is not known.
+        When a pattern stands for nothing that there is, a column is not known, or two names get one alias.
     """
     for column in columns:
         if column not in EXTRAS:
@@ -72,8 +76,9 @@ def make_table(
                 entries[dataset, method, rank] = make_entry(dataset, method, rank, found, printed)
             for extra in columns:
                 entries[dataset, method, extra] = make_entry(dataset, method, extra, found, None)
-    aliases = Aliases([*shown, *(m for rows in shown.values() for m in rows)])
-    table = Table(kind, tuple(shown), shown, entries, tuple(columns), aliases)
+    rows_shown = list(dict.fromkeys(method for rows in shown.values() for method in rows))
+    names = Aliases([*shown, *rows_shown], resolve(aliases, list(shown), rows_shown))
+    table = Table(kind, tuple(shown), shown, entries, tuple(columns), names)
     return replace(table, notes=tuple(footnotes(table, left_out, missing)))
 
 
