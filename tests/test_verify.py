@@ -8,6 +8,7 @@ import pytest
 from bench.engine import verify as module
 from bench.engine.store import Store
 from bench.engine.verify import NOISE, largest_difference
+from methods import sing
 from tests.cells import record
 
 SMALL = "synthetic[identities=24]"
@@ -82,6 +83,17 @@ def test_networks_may_differ_by_noise(bench, store, monkeypatch) -> None:
     output = bench("run", *ROW, "--results", store.folder, "--verify")
     assert "within noise; 3 cells stand" in output.out
     assert store.read_all()[0][0].finished.verified[0].difference == pytest.approx(NOISE / 2)
+
+
+@pytest.mark.usefixtures("contract_holds")
+def test_a_network_is_trained_again_each_time(bench, tmp_path, monkeypatch) -> None:
+    """Nothing that the run or an earlier verification left stands in for a training."""
+    row = ("-m", "sing[anchors=1/2]", "-d", SMALL, "--splits", 0, "--jobs", 1, "--results", tmp_path)
+    assert bench("run", *row).code == 0
+    assert bench("run", *row, "--verify").code == 0
+    assert not list(tmp_path.glob("distances/checkpoints/*"))
+    monkeypatch.setattr(sing.SING, "_train", lambda *_: None)
+    assert "differs by" in bench("run", *row, "--verify").out
 
 
 def test_nothing_to_verify(bench, tmp_path) -> None:
