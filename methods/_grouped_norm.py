@@ -31,7 +31,7 @@ class GroupedNorm(nn.Module):
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
         means, variances = (torch.stack(values) for values in zip(*groups, strict=True))
         mean = means.mean(0)
-        variance = (variances + means.square()).mean(0) - mean.square()
+        variance = variances.mean(0) + means.var(0, correction=0)
         self.register_buffer("mean", torch.cat([means, mean[None]]))
         self.register_buffer("variance", torch.cat([variances, variance[None]]))
 
