@@ -42,6 +42,14 @@ def test_the_unknown_group_has_the_statistics_of_all() -> None:
     assert (float(mean), float(variance)) == pytest.approx((float(both.mean()), float(both.var(correction=0))))
 
 
+@pytest.mark.parametrize("mean", [0.0, 100.0, 1000.0])
+def test_groups_that_hardly_differ_have_their_variance_together(mean) -> None:
+    """Far from zero too, where the mean of squares less the square of the mean has no digit left."""
+    one = (torch.tensor([mean]), torch.tensor([1e-4]))
+    grouped = GroupedNorm(nn.BatchNorm1d(1), [one, one])
+    assert float(grouped.moments(-1)[1]) == pytest.approx(1e-4)
+
+
 @pytest.fixture
 def network() -> DGDNetwork:
     with seeded(0):
