@@ -97,6 +97,6 @@ def together(groups: Sequence[Moments]) -> Moments:
     found = {}
     for name in groups[0]:
         means, variances = (torch.stack([group[name][k] for group in groups]) for k in (0, 1))
-        mean = means.mean(0)
-        found[name] = mean, (variances + means.square()).mean(0) - mean.square()
+        # Not the mean square less the squared mean, whose rounding errors can be as large as a small variance.
+        found[name] = means.mean(0), variances.mean(0) + means.var(0, correction=0)
     return found

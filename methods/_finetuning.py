@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
@@ -76,7 +76,7 @@ class FineTuned(Method):
     distance: Literal["l2", "cosine"] = "l2"
     momentum: Annotated[float, Ge(0)] = 0.9
     weight_decay: Annotated[float, Ge(0)] = 5e-4
-    dropout: Annotated[float, Ge(0)] = 0.5
+    dropout: Annotated[float, Ge(0), Le(1)] = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def stage(self, profiles: Mapping[str, Stage], profile: str) -> Stage:

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.errors import BenchError
 from bench.learning.checkpoints import Curves
-from bench.learning.compute import Batch, seeded
+from bench.learning.compute import Batch, device_constant, seeded
 from bench.learning.pixels import cut, draw_looks, recolour, resident
 from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
@@ -24,6 +24,7 @@ from methods._finetuning import (
     CHECKPOINT_EVERY,
     FineTuned,
     Stage,
+    centre,
     centre_of,
     extract,
 )
@@ -217,9 +218,16 @@ class SING(FineTuned):
         hr = resident([given.gallery.array()], compute)
         low = resident([given.probe.array(), given.synthetic.array()], compute)
 
+        def high(batch: Batch) -> Tensor:
+            if "colour" not in batch:
+                return cut(hr, batch["rows"], batch["corner"], INPUT, batch["mirror"])
+            # Contrast is about the mean of a window: of the one that the synthetic image is seen in.
+            corner = batch["corner"] - device_constant(CENTRE, batch["corner"])
+            return centre(recolour(cut(hr, batch["rows"], corner, RESIZED, batch["mirror"]), batch["colour"]))
+
         def loss(network: SINGNetwork, batch: Batch) -> dict[str, Tensor]:
             images = {
-                "hr": recolour(cut(hr, batch["rows"], batch["corner"], INPUT, batch["mirror"]), batch.get("colour")),
+                "hr": high(batch),
                 "low": recolour(
                     cut(low, batch["low.rows"], batch["low.corner"], RESIZED, batch["low.mirror"]),
                     batch.get("low.colour"),

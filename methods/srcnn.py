@@ -73,6 +73,7 @@ class SuperResolution(FrontEnd):
             path = initial_weights(self, train.weights, train.profile)[ANCHORS.index(train.ratio)]
             load_srcnn(model, path)
             self.initialisation_ = describe(path)
+        self.compute_ = Compute.of(train)
         steps = self._steps(STEPS, train.profile)
         self.curves_ = self._train(model, train, steps) if steps else None
         self.network_ = SRCNN("replicate", width).to(train.device)
@@ -80,7 +81,8 @@ class SuperResolution(FrontEnd):
         return self
 
     def upscale(self, images: Sequence[np.ndarray], size: Size) -> np.ndarray:
-        return self.network_.super_resolve(resize_all(images, size, "bicubic"))
+        with self.compute_.active():
+            return self.network_.super_resolve(resize_all(images, size, "bicubic"))
 
     def _steps(self, profiles: Mapping[str, int], profile: str) -> int:
         return profiles[profile] if self.steps is None else self.steps
@@ -108,7 +110,7 @@ class SuperResolution(FrontEnd):
             torch.optim.SGD(model.parameter_groups(self.lr), momentum=self.momentum),
             constant,
             steps,
-            compute=Compute.of(given),
+            compute=self.compute_,
             seed=given.seed,
             checkpoint=given.workspace and given.workspace / "srcnn.pt",
         )

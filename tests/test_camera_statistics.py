@@ -23,6 +23,13 @@ def test_all_together_have_the_statistics_of_all_values() -> None:
     assert (float(mean), float(variance)) == pytest.approx((float(both.mean()), float(both.var(correction=0))))
 
 
+@pytest.mark.parametrize("mean", [0.0, 100.0, 1000.0])
+def test_cameras_that_hardly_differ_have_their_variance_together(mean) -> None:
+    """Far from zero too, where the mean of squares less the square of the mean has no digit left."""
+    one = {"bn": (torch.tensor([mean]), torch.tensor([1e-4]))}
+    assert float(together([one, one])["bn"][1]) == pytest.approx(1e-4)
+
+
 @pytest.fixture
 def network() -> DGDNetwork:
     with seeded(0):

@@ -1,6 +1,7 @@
 """Campaigns: commands from a file in the time there is, how each ended, and which are done."""
 
 import subprocess
+from multiprocessing.pool import ThreadPool
 
 import pytest
 
@@ -67,6 +68,8 @@ class TestFile:
             ("run -m 'sing", "quotation"),
             ("run --campaign gpu", "another"),
             ("run --help", "computes"),
+            ("run --hel", "computes"),
+            ("--vers", "computes"),
         ],
     )
     def test_a_bad_line_is_one_line_before_anything_starts(self, bench, campaign, tmp_path, line, said) -> None:
@@ -196,6 +199,12 @@ class TestJournal:
         assert not there.holds(steps[1], "auto")
         steps[1].options.output = moved / "weights"
         assert there.holds(steps[1], "auto")
+
+    def test_campaigns_that_share_a_store_lose_no_line(self, journal, campaign, tmp_path) -> None:
+        steps = read_campaign(campaign(*(f"pretrain dgd -d caviar --output {tmp_path / str(i)}" for i in range(40))))
+        with ThreadPool(4) as pool:
+            pool.map(lambda step: journal.add(step, "auto", {}), steps)
+        assert all(journal.holds(step, "auto") for step in steps)
 
     def test_a_damaged_file_holds_nothing(self, journal, steps) -> None:
         journal.path.parent.mkdir(parents=True)

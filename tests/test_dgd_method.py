@@ -10,6 +10,7 @@ import torch
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.view import build_view
+from bench.errors import UsageError
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
@@ -90,6 +91,13 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
     assert len(batches_seen) == 5 + 3, "the checkpoint is of update 3"
     assert equal(resumed.network_, alone.network_)
     assert resumed.curves_ == alone.curves_
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.5", "nan"])
+def test_dropout_is_a_probability(value) -> None:
+    for name in ("bicubic+dgd", "sing"):
+        with pytest.raises(UsageError, match="dropout"):
+            method_spec(f"{name}[dropout={value}]")
 
 
 def test_it_runs_without_further_set_up(bench, tmp_path) -> None:

@@ -15,7 +15,7 @@ from bench import budget
 from bench.cli.steps import read_campaign
 from bench.engine import store as stores
 from bench.engine.store import Store
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 from bench.learning.checkpoints import save
 from tests.benchmarks import go, pack_campaign
 from tests.conftest import ROOT
@@ -118,6 +118,24 @@ class TestOutput:
         assert call(5, "out") == 1, "others have gone on from its results"
         assert [call(6, "other"), call(7, "other"), call(8, "out", scratch="newest")] == [0, 0, 0]
 
+    def test_what_cannot_be_written_to_is_said_before_the_campaign(self, call, tmp_path, capsys) -> None:
+        (tmp_path / "file").write_text("")
+        assert call(1, "file/out") == 1
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not (tmp_path / "scratch" / "work" / "1.txt").exists()
+
+    def test_a_full_disk_costs_no_result(self, call, tmp_path, monkeypatch, capsys) -> None:
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(go.Parts, "write", full)
+            assert call(1, "out") == 1
+        output = capsys.readouterr().err
+        assert (output.count("\n"), str(tmp_path / "scratch" / "work") in output) == (1, True)
+        assert call(2, "out") == 0
+        assert packed_names(tmp_path / "out", "results.tar.xz") == ["1.txt", "2.txt"]
+
     def test_the_old_stays_until_the_new_is_whole(self, tmp_path, monkeypatch) -> None:
         work, out = tmp_path / "work", tmp_path / "out"
         work.mkdir()
@@ -207,7 +225,21 @@ class TestPack:
         (folder / "people.csv").write_text("")
         with pytest.raises(UsageError):
             pack_campaign.images_of(read_campaign(campaign("run -m sing -d nowhere")), None, tmp_path)
-        assert pack_campaign.images_of(read_campaign(campaign(f"run -m sing -d {SMALL}")), None, tmp_path) == {}
+        for chosen in (f"-d {SMALL}", "-d 'mlr_*'", ""):
+            assert pack_campaign.images_of(read_campaign(campaign(f"run -m sing {chosen}")), None, tmp_path) == {}
+        with pytest.raises(DataError):
+            pack_campaign.images_of(read_campaign(campaign("run -m sing -d mlr_viper")), None, tmp_path)
+
+    @pytest.mark.parametrize("options", [f"-d {SMALL} --profile quick", "-d '*viper'", "-d caviar -d synthetic"])
+    def test_weights_of_ones_own_come_along(self, tmp_path, campaign, options) -> None:
+        """In place of those in the clone, and what nothing starts from stays behind."""
+        for name in ("dgd_market1501_v2.safetensors", "mine/x3.mat", "other.safetensors"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("")
+        steps = read_campaign(campaign(f"run -m sing {options}"))
+        found = pack_campaign.weights_of(steps, tmp_path)
+        assert {str(place) for place in found.values()} == {"dgd_market1501_v2.safetensors", "mine/x3.mat"}
+        assert pack_campaign.weights_of(read_campaign(campaign(f"run -m sing -d {SMALL}")), tmp_path) == {}
 
     def test_what_came_back_is_adopted(self, bench, tmp_path, monkeypatch) -> None:
         work, back = tmp_path / "work", tmp_path / "back"

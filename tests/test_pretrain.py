@@ -9,6 +9,7 @@ from PIL import Image
 
 from bench.cli.values import parse_duration
 from bench.engine.cache import Cache
+from bench.errors import UsageError
 from bench.learning import pretrain
 from bench.learning.weights import read_weights
 from bench.plugin.pretraining import Pretraining
@@ -56,6 +57,19 @@ def test_parameters_take_the_place_of_the_profiles(tmp_path) -> None:
     job = pretrain.make_job("dgd[images=9,people=3,shots=1]", SMALL, None, None, Cache(tmp_path / "cache"))
     pretrain.run(job, tmp_path, 0, "smoke", "cpu", lines.append)
     assert lines[0].startswith("update 1 of 3,")
+
+
+def test_two_processes_never_train_the_same(tmp_path, monkeypatch) -> None:
+    job = pretrain.make_job("dgd", SMALL, None, None, Cache(tmp_path / "cache"))
+    command = (job, tmp_path / "w", 0, "smoke", "cpu", print)
+
+    def meanwhile(_given):
+        with pytest.raises(UsageError, match="another process is at this training"):
+            pretrain.run(*command)
+        return {}
+
+    monkeypatch.setattr(type(job.trained), "pretrain", lambda _, given: meanwhile(given))
+    assert pretrain.run(*command) == pretrain.run(*command) == []
 
 
 def test_another_broken_plugin_is_no_hindrance(tmp_path, monkeypatch) -> None:

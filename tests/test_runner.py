@@ -118,9 +118,29 @@ def test_checkpoints_go_when_the_cell_is_stored(settings, monkeypatch) -> None:
     original = runner.evaluate
     monkeypatch.setattr(runner, "evaluate", evaluate)
     assert runner.run_task(task, settings, wait=True).error is None
-    assert seen[0].name == task.cell.fingerprint
+    assert seen[0].name.startswith(task.cell.fingerprint)
     assert not seen[0].exists()
     assert seen[0].parent == settings.store.folder / "distances" / "checkpoints"
+
+
+def test_an_edited_method_goes_on_from_nothing_it_left(settings, monkeypatch) -> None:
+    (task,) = planner.plan(replace(settings, methods=["bicubic+xqda"])).tasks
+    left = []
+
+    def stopped(*arguments):
+        workspace = arguments[-1].workspace
+        left.append(workspace.exists())
+        workspace.mkdir(parents=True, exist_ok=True)
+        raise budget.OutOfTime
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "evaluate", stopped)
+        assert all(runner.run_task(task, settings, wait=True).left for _ in range(2))
+        patch.setattr("bench.engine.store.source_of", lambda method: "edited")
+        assert runner.run_task(task, settings, wait=True).left
+    assert left == [False, True, False]
+    assert runner.run_task(task, settings, wait=True).error is None
+    assert not list(settings.store.folder.glob("distances/checkpoints/*")), "what the older code left goes too"
 
 
 def test_weights_that_are_no_folder_are_one_line(bench, tmp_path) -> None:

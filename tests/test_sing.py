@@ -15,6 +15,7 @@ from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS
 from methods._dgd import DGDNetwork, normalise
+from methods._finetuning import centre
 from methods.sing import SING, SINGNetwork
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -116,6 +117,14 @@ def test_reid_and_sr_both_shape_the_sr_network(given) -> None:
     assert all(norms[term][0] > 0 for term in ("reid", "sr", "synthetic", "lr"))
     before = SING(steps=0).fit(given).network_.sr
     assert not torch.equal(before.conv1.weight, method.network_.sr.conv1.weight)
+
+
+@pytest.mark.parametrize("augmentation", ["crop", "colour"])
+def test_a_synthetic_image_is_seen_as_its_hr_image_is(given, monkeypatch, augmentation) -> None:
+    """Were it that image itself, a network that changes nothing would have nothing to mend."""
+    monkeypatch.setattr(SINGNetwork, "enhance", lambda _, rgb: centre(rgb))
+    method = SING(augmentation=augmentation, steps=2).fit(replace(given, synthetic=given.gallery))
+    assert method.curves_["loss"]["sr"] == pytest.approx([0, 0], abs=1e-9)
 
 
 def test_re_id_alone_moves_the_sr_network_where_alpha_is_zero(given) -> None:

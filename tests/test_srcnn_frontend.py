@@ -56,6 +56,20 @@ def test_the_seed_fixes_everything() -> None:
     assert not np.array_equal(first, other)
 
 
+def test_images_are_up_scaled_in_the_precision_of_the_training(monkeypatch) -> None:
+    """Not in TF32, which torch lets a GPU use by itself."""
+    seen = []
+    enhance = SRCNN.enhance
+
+    def watched(network, rgb):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return enhance(network, rgb)
+
+    monkeypatch.setattr(SRCNN, "enhance", watched)
+    SuperResolution(steps=1).fit(case()).upscale([shrink(drawn(1)[0], THIRD)], SIZE)
+    assert seen == [False]
+
+
 def test_no_update_from_scratch_is_bicubic_but_for_the_noise() -> None:
     low = [shrink(image, THIRD) for image in drawn()]
     out = SuperResolution(steps=0).fit(case()).upscale(low, SIZE)

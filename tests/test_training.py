@@ -1,6 +1,7 @@
 """The training loop: against updates worked by hand, and killed, resumed, split and spoilt on purpose."""
 
 import math
+import resource
 from copy import deepcopy
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bench.errors import BenchError
+from bench.errors import BenchError, StorageError
+from bench.learning.checkpoints import save
 from bench.learning.compute import Compute, seeded
 from bench.learning.passes import TOLERANCE, Plain, passes_for
 from bench.learning.schedules import constant, one_cycle, parameter_groups, poly
@@ -283,8 +285,21 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
 
 def test_a_checkpoint_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError, match="cannot write the checkpoint"):
+    with pytest.raises(StorageError, match="cannot write the checkpoint"):
         fit(net(), checkpoint=tmp_path / "file" / "training.pt")
+
+
+def test_a_full_disk_is_said_and_leaves_the_checkpoint_before(tmp_path):
+    path = tmp_path / "training.pt"
+    fit(net(), checkpoint=path)
+    before, largest = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, largest[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write the checkpoint .*training\.pt: File too large"):
+            save(path, {"steps": 7}, net(), sgd(net()), 7, {}, [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, largest)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
 
 
 def test_progress_counts_updates_and_estimates_what_is_left():

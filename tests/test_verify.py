@@ -9,6 +9,7 @@ from bench.engine import verify as module
 from bench.engine.store import Store
 from bench.engine.verify import NOISE, largest_difference
 from tests.cells import record
+from tests.test_budget import TRAINED
 
 SMALL = "synthetic[identities=24]"
 ROW = ("-m", "bicubic+xqda", "-d", SMALL, "--splits", "0-2", "--jobs", "1")
@@ -82,6 +83,23 @@ def test_networks_may_differ_by_noise(bench, store, monkeypatch) -> None:
     output = bench("run", *ROW, "--results", store.folder, "--verify")
     assert "within noise; 3 cells stand" in output.out
     assert store.read_all()[0][0].finished.verified[0].difference == pytest.approx(NOISE / 2)
+
+
+@pytest.mark.usefixtures("contract_holds", "one_thread")
+def test_a_network_is_trained_again_each_time(bench, tmp_path, monkeypatch) -> None:
+    """Nothing that the run or an earlier verification left stands in for a training."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "sitter.py").write_text(TRAINED)
+    row = ("-m", "sitter", "-d", SMALL, "--splits", 0, "--jobs", 1, "--plugins", tmp_path / "plugins")
+    store = tmp_path / "store"
+    assert bench("run", *row, "--results", store).code == 0
+    trained = []
+    monkeypatch.setattr("bench.learning.training.resume", lambda *_: pytest.fail("a checkpoint was gone on from"))
+    monkeypatch.setattr("bench.learning.training._record", lambda *_: trained.append(1))
+    for _ in range(2):
+        assert "repeats exactly" in bench("run", *row, "--results", store, "--verify").out
+    assert len(trained) == 2 * 3, "updates 0, 10 and 19 of the one model"
+    assert not list(store.glob("distances/checkpoints/*"))
 
 
 def test_nothing_to_verify(bench, tmp_path) -> None:

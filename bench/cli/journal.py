@@ -31,14 +31,18 @@ class Journal:
 
     def add(self, step: Step, device: str, before: dict[str, int]) -> None:
         """Note that a step is done.  before: `weights` as they were when it began."""
+        from filelock import FileLock
+
         from bench.engine.store import cannot_write
 
         key = self.key(step, device)
         wrote = sorted(name for name, when in self.weights(step).items() if before.get(name) != when)
-        lines = [line for line in self.lines() if line.get("key") != key] + [{"key": key, "wrote": wrote}]
         try:
-            with write_atomically(self.path) as file:
-                file.write("".join(f"{json.dumps(line)}\n" for line in lines).encode())
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_suffix(".lock")):
+                lines = [line for line in self.lines() if line.get("key") != key] + [{"key": key, "wrote": wrote}]
+                with write_atomically(self.path) as file:
+                    file.write("".join(f"{json.dumps(line)}\n" for line in lines).encode())
         except OSError as error:
             raise cannot_write(self.path.parent, error) from error
 

@@ -1,8 +1,10 @@
 """The lines of a campaign's file: read, checked, and brought together before any of them begins."""
 
+import io
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -65,11 +67,12 @@ def parsed(where: str, line: str) -> Step | None:
         words = tuple(shlex.split(line, comments=True))
         if not words or words[0] == TESTS:
             return Step(where, words, None) if words else None
-        if {"-h", "--help", "--version"} & set(words):
-            raise ValueError("a step computes something")
-        options = build_parser().parse_args(words)
+        with redirect_stdout(io.StringIO()):
+            options = build_parser().parse_args(words)
         if getattr(options, "campaign", None):
             raise ValueError("a campaign cannot hold another")
+    except SystemExit as error:  # argparse's, after --help or --version
+        raise UsageError(f"{where}: a step computes something, and this one only prints help") from error
     except (BenchError, ValueError) as error:
         raise UsageError(f"{where}: {error}") from error
     return Step(where, words, options)

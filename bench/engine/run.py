@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from filelock import Timeout
 from threadpoolctl import threadpool_limits
@@ -40,8 +40,7 @@ DEVICE_WAIT = 1.0  # seconds between two looks for a free GPU
 class Done:
     """How one task ended.
 
-    rank1: in [0, 1], when it succeeded.  error: when not.  busy: another run computes it.  left: it did not end, for
-    want of time.
+    rank1: in [0, 1], when it succeeded.  error: when not.  busy: another run computes it.  left: it ran out of time.
     """
 
     task: Task
@@ -80,7 +79,7 @@ def run_locked(task: Task, settings: Settings) -> Done:
     if not (settings.force or task.again) and (found := settings.find(cell)):
         return Done(task, 0.0, found.finished.cmc[0])
     start = time.perf_counter()
-    outcome = compute(task, settings)
+    outcome = compute(task, settings, store.workspace(cell))
     if not isinstance(outcome, Failure):
         record, given = outcome
         try:
@@ -91,14 +90,14 @@ def run_locked(task: Task, settings: Settings) -> Done:
             message = f"the cell cannot be stored: {describe(error)}"
             outcome = Failure(message, record.computed, where_from())
         else:
-            shutil.rmtree(store.workspace(cell), ignore_errors=True)
+            store.remove_workspaces(cell)
             return Done(task, record.cost["total_seconds"], record.cmc[0])
     store.put_failure(cell, outcome)
     return Done(task, time.perf_counter() - start, error=outcome.error)
 
 
-def compute(task: Task, settings: Settings) -> tuple[Record, Outcome] | Failure:
-    """Compute one cell: its record and all that it gives, or why it failed."""
+def compute(task: Task, settings: Settings, workspace: Path | None = None) -> tuple[Record, Outcome] | Failure:
+    """Compute one cell, or say why it failed.  workspace: of checkpoints; None keeps none and goes on from none."""
     cell, trained = task.cell, has_profiles(task.method)
     threads = settings.threads or (max(1, (os.cpu_count() or 1) // settings.jobs) if trained else 1)
     where, precision = "", ""
@@ -116,7 +115,7 @@ def compute(task: Task, settings: Settings) -> tuple[Record, Outcome] | Failure:
                 from bench.learning.precision import auto_precision
 
                 where, precision = device, auto_precision(device)
-            setup = settings.setup(cell, device, settings.store.workspace(cell))
+            setup = settings.setup(cell, device, workspace)
             outcome = evaluate(cell, task.method, task.data, settings.cache, setup)
             kept = contract.passed(task.method, settings.cache)
         cost = {
@@ -142,9 +141,9 @@ def torch_threads(threads: int | None) -> Iterator[None]:
     if threads is None:
         yield
         return
-    from bench.learning.device import torch_threads as limit
+    from bench.learning import device
 
-    with limit(threads):
+    with device.torch_threads(threads):
         yield
 
 

@@ -8,6 +8,7 @@ is wrong with one is a line that names it, and costs no other.
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import msgspec
 import numpy as np
 
 from bench.engine.enhancers import SUFFIX, Arrays, packed, unpacked
-from bench.engine.identity import Cell
+from bench.engine.identity import Cell, source_of
 from bench.engine.record import FORMAT, Failure, File, Record
 from bench.errors import BenchError, StorageError
 from bench.files import read_regular, safe_name, write_atomically
@@ -76,8 +77,13 @@ class Store:
         return self.path(cell).with_suffix(SUFFIX)
 
     def workspace(self, cell: Cell) -> Path:
-        """Folder for checkpoints of a cell while it is computed."""
-        return self.folder / "distances" / "checkpoints" / cell.fingerprint
+        """Folder for checkpoints of a cell while it is computed; an edited method goes on from none that it left."""
+        return self.folder / "distances" / "checkpoints" / f"{cell.fingerprint}-{source_of(cell.method)}"
+
+    def remove_workspaces(self, cell: Cell) -> None:
+        """Remove a cell's checkpoints, those of its method before it was edited too."""
+        for folder in (self.folder / "distances" / "checkpoints").glob(f"{cell.fingerprint}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def lock(self, cell: Cell) -> "FileLock":
         """Held while a cell is computed, so that two runs on one store never compute the same cell."""

@@ -1,5 +1,6 @@
 """Checkpoints of a training, which a killed one goes on from."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from bench.errors import BenchError
+from bench.errors import BenchError, StorageError
 from bench.files import write_atomically
 from bench.learning.compute import Compute
 from bench.learning.schedules import Schedule
@@ -69,11 +70,13 @@ def save(
         "optimiser": optimiser.state_dict() if step < about["steps"] else None,
         "averaged": averaged and averaged.state_dict(),
     }
+    content = io.BytesIO()  # where a disk is full torch raises errors of its own, which say something else
+    torch.save(state, content)
     try:
         with write_atomically(path) as file:
-            torch.save(state, file)
+            file.write(content.getbuffer())
     except OSError as error:
-        raise BenchError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
+        raise StorageError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
 
 
 def resume(

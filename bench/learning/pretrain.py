@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from bench.engine.cache import Cache
 from bench.engine.data import list_photos, natural_order, originals
@@ -123,10 +124,6 @@ def run(
 
     about = digest(job.images.flat, job.images.shapes, job.identity, seed, profile, repr(job.trained))
     workspace = output / f"{job.trained.name}-{about}.checkpoints"
-    try:
-        workspace.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
     given = Pretraining(
         job.images,
         job.identity,
@@ -141,11 +138,30 @@ def run(
     )
     recipe = " ".join(repr(job.trained).split())
     paths = []
-    for stem, network in job.trained.pretrain(given).items():
-        paths.append(output / f"{stem}.safetensors")
-        save_weights(paths[-1], network, trained_on=job.source, recipe=recipe, profile=profile, seed=str(seed))
-    shutil.rmtree(workspace, ignore_errors=True)
+    with held(workspace):
+        for stem, network in job.trained.pretrain(given).items():
+            paths.append(output / f"{stem}.safetensors")
+            save_weights(paths[-1], network, trained_on=job.source, recipe=recipe, profile=profile, seed=str(seed))
+        shutil.rmtree(workspace, ignore_errors=True)
     return paths
+
+
+@contextmanager
+def held(workspace: Path) -> Iterator[None]:
+    """Keep others from a training's folder; UsageError where one is at it, and where it cannot be made."""
+    lock = FileLock(workspace / "lock")
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"another process is at this training in {workspace.parent}: wait for it to end") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot write to {workspace.parent}: {reason}; choose another --output") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def train(
 
     BenchError when a term of the loss or a gradient is not finite, naming the term and the update; when the checkpoint
     cannot be read or written or is of another training.  `bench.budget.OutOfTime`, the checkpoint written, when the
-    time of the command is over.
+    time of the command is over; it says at which update where there is a checkpoint.
     """
     groups = optimiser.param_groups
     for group in groups:
@@ -146,7 +146,7 @@ def train(
             if checkpoint is not None and saved:
                 save(checkpoint, about, model, optimiser, step + 1, curves, window, averaged)
             if over:
-                raise budget.OutOfTime(f"update {step + 1:,} of {steps:,}")
+                raise budget.OutOfTime(f"update {step + 1:,} of {steps:,}" if checkpoint else "")
     model.eval()
     return curves
 

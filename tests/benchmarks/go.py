@@ -63,15 +63,16 @@ def main() -> int:
     try:
         taken = unpack(options.scratch, options.earlier)
         require_own(work, options.output, options.earlier if taken else None)
+        (options.output / "new").mkdir(parents=True, exist_ok=True)  # rather than fail when there are results to lose
+        say("unpacked")
+        try:
+            code = campaign(options.campaign, options.scratch, passed_on, end - time.monotonic() - PACKING - PATIENCE)
+            say(f"campaign: exit code {code}")
+        finally:
+            pack(work, options.output, options.most * 2**20)
     except (Refused, OSError, zipfile.BadZipFile) as error:
-        print(f"go: {error}", file=sys.stderr)
+        print(f"go: {error}; what is done lies in {work}", file=sys.stderr)
         return 1
-    say("unpacked")
-    try:
-        code = campaign(options.campaign, options.scratch, passed_on, end - time.monotonic() - PACKING - PATIENCE)
-        say(f"campaign: exit code {code}")
-    finally:
-        pack(work, options.output, options.most * 2**20)
     say("packed")
     return code
 
@@ -166,7 +167,7 @@ def campaign(name: str, scratch: Path, passed_on: list[str], seconds: float) -> 
     """Run it within so many seconds, its output shown and kept; its exit code."""
     work = scratch / "work"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("BENCH_")}
-    path = f"{scratch / 'site'}{os.pathsep}{scratch / 'repo'}"
+    path = os.pathsep.join(filter(None, (f"{scratch / 'site'}", f"{scratch / 'repo'}", environment.get("PYTHONPATH"))))
     environment |= {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "BENCH_CACHE": str(scratch / "cache")}
     for variable, folder in (("BENCH_DATA", "data"), ("BENCH_WEIGHTS", "weights")):
         if (scratch / folder).is_dir():
@@ -202,8 +203,7 @@ def watched(command: list[str], work: Path, environment: dict[str, str], seconds
 def show(process: "subprocess.Popen[str]", path: Path, over: threading.Event) -> None:
     """Print what a process prints, and append it to a file."""
     with process.stdout as lines, path.open("a", buffering=1) as log:
-        for line in about_gpu():
-            print(line, file=log)
+        log.writelines(f"{line}\n" for line in about_gpu())
         for line in lines:
             if over.is_set():
                 return

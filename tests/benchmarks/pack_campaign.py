@@ -29,10 +29,10 @@ from bench.engine.decode import SUFFIXES
 from bench.engine.folders import folder_of
 from bench.engine.isolation import isolated
 from bench.engine.plan import expand, profile_for
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, DataError, UsageError
 from bench.plugin.registry import ROOT, registry
 from bench.plugin.spec import MethodSpec, dataset_spec, method_names, method_spec
-from bench.plugin.weights_files import weights_folder
+from bench.plugin.weights_files import found_weights, weights_folder
 
 HAVE = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn", "h5py", "safetensors", "tqdm", "filelock")
 FOR_TESTS = ("pytest", "hypothesis")
@@ -118,8 +118,15 @@ def pack_marks(archive: Path, methods: Iterable[MethodSpec]) -> None:
 
 
 def methods_of(steps: Sequence[Step]) -> list[MethodSpec]:
-    texts = dict.fromkeys(text for step in steps if step.runs for text in expand(step.runs.method, method_names()))
+    runs = [step.runs for step in steps if step.runs]
+    texts = dict.fromkeys(text for run in runs for text in expand(run.method or ["*"], method_names()))
     return [method_spec(text) for text in texts]
+
+
+def sets_of(step: Step) -> dict[str, bool]:
+    """The data sets that a step is about, each with whether it is given by its name."""
+    given = getattr(step.options, "dataset", None) or (["*"] if step.runs else [])
+    return expand([given] if isinstance(given, str) else given, registry().names("dataset"))
 
 
 def weights_of(steps: Sequence[Step], folder: Path | None) -> dict[Path, Path]:
@@ -127,11 +134,11 @@ def weights_of(steps: Sequence[Step], folder: Path | None) -> dict[Path, Path]:
     found: dict[Path, Path] = {}
     for step in steps:
         if step.runs and folder:
-            profiles = {step.runs.profile or profile_for(dataset_spec(text), step.runs) for text in step.runs.dataset}
+            profiles = {profile_for(dataset_spec(text), step.runs) for text in sets_of(step)}
             for spec in methods_of([step]):
                 for part in filter(None, (spec.build_frontend(), spec.build())):
-                    files = [file for profile in profiles for file in part.initial_weights(folder, profile)]
-                    found |= {file: file.relative_to(folder) for file in files if file.is_relative_to(folder)}
+                    files = [file for profile in profiles for file in found_weights(part, folder, profile).values()]
+                    found |= {file: file.relative_to(folder) for file in files if file and file.is_relative_to(folder)}
     return found
 
 
@@ -141,13 +148,18 @@ def images_of(steps: Sequence[Step], chosen: Sequence[str] | None, root: Path | 
     Of a set's folder: the images that are used, and whatever is no image.
     """
     found: dict[Path, Path] = {}
-    for text, training in datasets_of(steps):
+    for (text, training), named in datasets_of(steps).items():
         spec = dataset_spec(text)
         dataset = spec.build()
         if dataset.folder is None or (chosen is not None and spec.dataset.name not in chosen and text not in chosen):
             continue
-        folder = folder_of(dataset, root)
-        photos = list_photos(dataset, root, training=training)
+        try:
+            folder, photos = folder_of(dataset, root), list_photos(dataset, root, training=training)
+        except DataError as error:
+            if named:
+                raise
+            print(f"pack_campaign: left out: {error}", file=sys.stderr)
+            continue
         used = {photo.image for photo in photos if isinstance(photo.image, Path)}
         others = {path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in SUFFIXES}
         above = root if root and folder != root else folder.parent
@@ -155,15 +167,14 @@ def images_of(steps: Sequence[Step], chosen: Sequence[str] | None, root: Path | 
     return found
 
 
-def datasets_of(steps: Sequence[Step]) -> list[tuple[str, bool]]:
-    """The data sets of a campaign, each with whether it is for pre-training."""
-    found: dict[tuple[str, bool], None] = {}
+def datasets_of(steps: Sequence[Step]) -> dict[tuple[str, bool], bool]:
+    """The data sets of a campaign, and whether each is for pre-training: whether it is given by its name."""
+    found: dict[tuple[str, bool], bool] = {}
     for step in steps:
-        if step.runs:
-            found |= dict.fromkeys((text, False) for text in expand(step.runs.dataset, registry().names("dataset")))
-        elif dataset := getattr(step.options, "dataset", None):
-            found |= dict.fromkeys((text, True) for text in ([dataset] if isinstance(dataset, str) else dataset))
-    return list(found)
+        for text, named in sets_of(step).items():
+            key = text, step.options is not None and step.options.command == "pretrain"
+            found[key] = named or found.get(key, False)
+    return found
 
 
 def pack_tree(archive: Path, name: str, files: dict[Path, Path]) -> None:
