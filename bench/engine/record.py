@@ -3,12 +3,14 @@
 import itertools
 import math
 import operator
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from bench.engine.identity import Cell
+from bench.errors import BenchError
 from bench.protocol.scoring import LISTED
 
 FORMAT = 2
@@ -196,3 +198,28 @@ def check_nearest(nearest: tuple[tuple[int, ...], ...], sizes: Sizes) -> None:
         raise ValueError(f"the lists of nearest must be equally long, {LISTED} images or all people of a small gallery")
     if any(len(set(listed)) < len(listed) or max(listed) >= sizes.gallery_images for listed in nearest):
         raise ValueError(f"the lists of nearest must hold different numbers from 0 to {sizes.gallery_images - 1}")
+
+
+class Versioned(msgspec.Struct):
+    format: int
+
+
+def decoded(path: Path, content: bytes) -> File:
+    """A file's content; ValueError or an error of msgspec's where it is none of this format, BenchError of a newer."""
+    try:
+        file = msgspec.json.decode(content, type=File)
+    except msgspec.ValidationError:
+        check_format(path, msgspec.json.decode(content, type=Versioned).format)
+        raise
+    check_format(path, file.format)
+    return file
+
+
+def check_format(path: Path, version: int) -> None:
+    if version > FORMAT:
+        raise BenchError(
+            f"{path} was written by a newer version of bench (format {version}, this one reads {FORMAT}): update"
+            " bench to read it"
+        )
+    if version < FORMAT:
+        raise ValueError(f"format {version}, this version reads format {FORMAT}")

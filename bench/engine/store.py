@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.engine.enhancers import SUFFIX, Arrays, packed, unpacked
 from bench.engine.identity import Cell, source_of
-from bench.engine.record import FORMAT, Failure, File, Record
+from bench.engine.record import FORMAT, Failure, File, Record, decoded
 from bench.errors import BenchError, StorageError
 from bench.files import read_regular, safe_name, write_atomically
 from bench.plugin.grammar import split_text
@@ -280,31 +280,6 @@ def read_result(path: Path, origin: str = "") -> Result:
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise unreadable(path, getattr(error, "strerror", None) or str(error)) from error
     return Result(cell, file.record, file.failure, path, origin)
-
-
-class Versioned(msgspec.Struct):
-    format: int
-
-
-def decoded(path: Path, content: bytes) -> File:
-    """A file's content; ValueError or an error of msgspec's where it is none of this format, BenchError of a newer."""
-    try:
-        file = msgspec.json.decode(content, type=File)
-    except msgspec.ValidationError:
-        check_format(path, msgspec.json.decode(content, type=Versioned).format)
-        raise
-    check_format(path, file.format)
-    return file
-
-
-def check_format(path: Path, version: int) -> None:
-    if version > FORMAT:
-        raise BenchError(
-            f"{path} was written by a newer version of bench (format {version}, this one reads {FORMAT}): update"
-            " bench to read it"
-        )
-    if version < FORMAT:
-        raise ValueError(f"format {version}, this version reads format {FORMAT}")
 
 
 def unreadable(path: Path, reason: str) -> BenchError:
