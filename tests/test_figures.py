@@ -239,6 +239,7 @@ def test_fonts_are_embedded_and_svg_text_is_text(store, tmp_path) -> None:
     figure = package.plot("cmc", stores=[store])
     figure.savefig(tmp_path / "own.pdf")
     assert (tmp_path / "own.pdf").read_bytes() == content, "also where the user writes it"
+    figure.savefig(tmp_path / "a.jpg")
     figure.savefig(tmp_path / "a.svg")
     shown = [e.text for e in ElementTree.parse(tmp_path / "a.svg").iter("{http://www.w3.org/2000/svg}text")]
     assert XQDA in "".join(filter(None, shown))
