@@ -47,7 +47,7 @@ def test_dgd_from_a_data_set(bench, tmp_path) -> None:
     weights = read_weights(path)
     assert weights["fc8.weight"].shape[0] == 8
     assert {k.removesuffix("_bn.num_batches_tracked") for k in weights} >= {"conv1", "fc7"}
-    assert f"trained on {SMALL}, training part" in describe(path)
+    assert f"trained on {SMALL}, all its people" in describe(path)
     network = DGDNetwork(8, 1 / 8)
     network.load_state_dict(weights)
 

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from bench.errors import BenchError, StorageError
 from bench.learning.checkpoints import save
 from bench.learning.compute import Compute, seeded
-from bench.learning.passes import TOLERANCE, Plain, passes_for
+from bench.learning.passes import MOST_SHAPES, TOLERANCE, Captured, Plain, passes_for
 from bench.learning.schedules import constant, one_cycle, parameter_groups, poly
 from bench.learning.training import train
 
@@ -448,6 +448,22 @@ def test_without_a_gpu_captures_say_so_once_and_run_plainly():
     assert float(terms["half"]) == pytest.approx(float(expected), rel=1e-6)
     assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
     passes([batches(1)], None)
+
+
+def test_shapes_without_end_have_graphs_with_an_end(monkeypatch):
+    model = net()
+    captured = Captured(Plain(model, softmax, list(model.parameters()), Compute()))
+    kept = []
+
+    def capture(key, batches):
+        kept.append(key)
+        captured.graphs[key] = None
+        return captured.plain(batches)
+
+    monkeypatch.setattr(captured, "_capture", capture)
+    for size in range(2, 30):
+        captured([{name: tensor.repeat(5, *[1] * (tensor.ndim - 1))[:size] for name, tensor in batches(0).items()}])
+    assert len(kept) == MOST_SHAPES
 
 
 @pytest.mark.slow

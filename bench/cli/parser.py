@@ -226,7 +226,7 @@ def add_pretrain(add: Add) -> None:
     command.add_argument(
         "name", metavar="NAME", help="a method or front-end that has something to pre-train, or name[key=value,...]"
     )
-    command.add_argument("-d", "--dataset", metavar="DATASET", help="train on this data set's training part")
+    command.add_argument("-d", "--dataset", metavar="DATASET", help="train on its training part, or on all of it")
     command.add_argument("--images", type=Path, metavar="DIR", help="train on the images below this folder")
     command.add_argument("--output", type=Path, metavar="DIR", help="folder for the weights files, log and checkpoints")
     command.add_argument("--start", type=Path, metavar="FILE", help="start from these weights instead of random ones")

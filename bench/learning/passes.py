@@ -20,6 +20,7 @@ Watch = Callable[[Mapping[str, Tensor]], None]
 Passes = Callable[[Sequence[Batch], Watch | None], list[Terms]]
 Shapes = tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]
 
+MOST_SHAPES = 8  # of which each has a graph that keeps memory of its own
 WARM_UP = 3  # passes before a capture, in which cuDNN chooses its algorithms
 TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
 """Relative: how far a captured update's losses may be from those of plain passes over the same batches."""
@@ -82,7 +83,7 @@ class Graph:
 
 
 class Captured:
-    """Passes that are captured for each new shape of batches.
+    """Passes that are captured for each of the first `MOST_SHAPES` shapes of batches.
 
     The first update of a shape passes plainly, after the capture.  The second passes both ways: a loss that draws
     numbers or counts updates by itself is told by its captured losses being others, and from then on all pass plainly,
@@ -97,7 +98,8 @@ class Captured:
 
     def __call__(self, batches: Sequence[Batch], watch: Watch | None = None) -> list[Terms]:
         key = shapes(batches)
-        if self.broken or watch is not None:
+        many = key not in self.graphs and len(self.graphs) >= MOST_SHAPES
+        if self.broken or many or watch is not None:
             return self.plain(batches, watch)
         if key in self.trusted:
             return self.graphs[key](batches)

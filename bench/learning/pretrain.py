@@ -16,7 +16,7 @@ from bench.engine.cache import Cache
 from bench.engine.data import list_photos, natural_order, originals
 from bench.engine.decode import SUFFIXES
 from bench.errors import DataError, NotApplicable, UsageError
-from bench.plugin.base import Photo, Trained
+from bench.plugin.base import Dataset, Photo, Trained
 from bench.plugin.grammar import split_text
 from bench.plugin.pretraining import Pretraining
 from bench.plugin.registry import Plugin, registry, unknown
@@ -49,10 +49,13 @@ def make_job(
         raise UsageError("say what to train on: either --dataset NAME or --images FOLDER")
     if dataset is not None:
         spec = dataset_spec(dataset)
-        photos = list_photos(spec.build(), root, training=True)
+        built = spec.build()
+        photos = list_photos(built, root, training=True)
+        # Who tests with the weights must be able to see whom they know.
+        part = "all its people" if type(built).training is Dataset.training else "training part"
         order = natural_order({photo.identity for photo in photos})
         labels = np.array([order[photo.identity] for photo in photos], np.int64)
-        return Job(trained, decoded(photos, spec.text, cache), labels, f"{spec.text}, training part")
+        return Job(trained, decoded(photos, spec.text, cache), labels, f"{spec.text}, {part}")
     photos = [Photo(path, "", "") for path in image_files(Path(str(folder)))]
     return Job(trained, decoded(photos, "images", cache), None, f"{len(photos)} images of {folder}")
 

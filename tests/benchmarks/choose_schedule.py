@@ -28,6 +28,7 @@ from bench.engine.matching import fit_and_match
 from bench.engine.plan import initial_weights
 from bench.engine.provenance import machine
 from bench.engine.view import Setup, build_view
+from bench.files import write_atomically
 from bench.plugin.spec import DatasetSpec, dataset_spec, method_spec
 from bench.plugin.weights_files import weights_folder
 from bench.protocol.images import digest
@@ -93,8 +94,8 @@ def measure(
     score = make_trial(view, held_out).score(model.distances)
     result = [*(100 * score.cmc[min(k, len(score.cmc)) - 1] for k in (1, 5, 10, 20)), 100 * score.mean_ap, seconds]
     if finished:
-        finished.parent.mkdir(parents=True, exist_ok=True)
-        finished.write_text(json.dumps(result))
+        with write_atomically(finished) as file:
+            file.write(json.dumps(result).encode())
         shutil.rmtree(finished.with_name("checkpoints"), ignore_errors=True)
     return result
 
