@@ -1,12 +1,11 @@
 """The site's pages beside the guides are the project's own Markdown files, at the paths that they have in the tree.
 
-So links between them hold as they are; guides name them as if they lay in the tree's top folder, too.  A link to a file
-or folder of the tree that is no page becomes its text.
+Links hold in the tree, and are rewritten for the site; a link to a file or folder that is no page becomes its text.
 """
 
 import posixpath
 import re
-import subprocess
+from functools import cache
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -14,6 +13,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
+OWN = ".docs/pages/"
 LINK = re.compile(r"\[([^\]\n]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -23,28 +23,27 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+@cache
 def pages() -> set[str]:
-    """The Markdown files of the tree, as far as they belong to the project."""
-    known = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
-    return {path for path in known if not path.startswith(".")}
+    """The Markdown files of the tree, hidden folders and what is built left out."""
+    paths = (path.relative_to(ROOT) for path in ROOT.glob("**/*.md"))
+    return {path.as_posix() for path in paths if path.parts[0] != "build" and not path.parts[0].startswith(".")}
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    folder = posixpath.dirname(page.file.src_uri)
+    here = page.file.src_uri
+    folder = posixpath.dirname(here if here in pages() else OWN + here)
 
     def linked(match: re.Match[str]) -> str:
-        text, target, _ = match.groups()
-        if "://" in target or target.startswith("mailto:"):
+        text, target, anchor = match.groups()
+        if "://" in target:
             return match[0]
         path = posixpath.normpath(posixpath.join(folder, target))
-        page_at = {path, posixpath.join(path, "README.md")} & set(files.src_uris)
-        if page_at:
-            return match[0].replace(target, posixpath.relpath(page_at.pop(), folder or "."))
-        if not (ROOT / path).exists():
-            return match[0]  # the build says that it leads nowhere
-        return text
+        names = [name.removeprefix(OWN) for name in (path, f"{path}/README.md")]
+        found = next((name for name in names if name in files.src_uris), None)
+        if found:
+            return f"[{text}]({posixpath.relpath(found, posixpath.dirname(here) or '.')}{anchor or ''})"
+        # One that leads nowhere is left, and the build says so.
+        return text if (ROOT / path).exists() else match[0]
 
     return LINK.sub(linked, markdown)

@@ -638,7 +638,7 @@ class Synthetic(Dataset):
     small = "identities=24"
     profile = "smoke"
     no_training = "trained on a few drawn people they tell little, and take long; name them with -m to run them"
-    variants = ("srcnn+xqda[steps=0]",)
+    variants = ("srcnn+l2[steps=0]", "srcnn+nfst[steps=0]", "srcnn+xqda[steps=0]")
 
     def __init__(
         self,

@@ -4,13 +4,14 @@ import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from bench.plugin.grammar import canonical, split_text
 from bench.plugin.registry import registry
 from tests.conftest import ROOT
 
-# Left out: what notes and weights/README say of how something was made once, and what .ci/run and test_benchmarks.py run.
+# Left out: what notes and weights/README say of how something was made once; what .ci/run and test_benchmarks.py run.
 PAGES = ["README.md", *(f"{part}/README.md" for part in ("bench", "methods", "datasets", "results"))]
 PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / ".docs" / "pages" / "guides").glob("*.md"))
 BLOCK = re.compile(r"^( *)```(sh|python)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
@@ -55,7 +56,7 @@ def shortened(words: Sequence[str]) -> list[str]:
         return [kind, *(drawn(word) for word in words[1:])]
     if kind not in ("run", "pretrain"):
         return list(words)
-    found = [drawn(word) if before == "-d" else word for before, word in zip(words, words[1:], strict=False)]
+    found = [drawn(word) if before == "-d" else word for before, word in pairwise(words)]
     if kind == "pretrain":
         images = "--images" in found
         return [kind, *found, *([] if images or "-d" in found else ["-d", drawn("market1501")]), "--profile", "smoke"]

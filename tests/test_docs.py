@@ -1,4 +1,4 @@
-"""The documentation site: built without a warning, with all of the tree's pages, and asking nothing of another machine."""
+"""The documentation site: built without a warning, with the tree's pages, and asking nothing of other machines."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Every example of README, the other guides and the site's runs: on drawn people, and shortened, where it would compute."""
+"""Every example of README and the guides runs: shortened, and on drawn people, where it would compute for long."""
 
 import glob
 import re
@@ -12,8 +12,8 @@ from methods._dgd import DGD_FILE
 from tests.conftest import ROOT
 from tests.pages import PAGES, blocks, classes, command, lines, photographs, shortened
 
-OTHERS = ("python3 -m venv", "python3 FOLDER", "python -m tests.")
-"""Beginnings of lines that call something else: the set-up, which .ci/run follows, and what test_go.py starts."""
+OTHERS = ("python3 -m venv", "python -m pip install", "python3 FOLDER", "python -m tests.")
+"""Beginnings of lines that call something else: set-up, which .ci/run follows, and what test_go.py starts."""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -29,7 +29,7 @@ def test_commands_are_those_that_there_are(page: str) -> None:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
-    """A folder with what the examples name: pictures and their lists, weights, the pages' plug-ins, a store of cells."""
+    """A folder with what the examples name: pictures and their lists, weights, the pages' plug-ins, a store."""
     photographs(tmp_path / "photos")
     photographs(tmp_path / "photographs", size=(96, 128))
     (tmp_path / "weights").mkdir()
