@@ -41,7 +41,7 @@ class SuperResolution(FrontEnd):
 
     scratch: start from random weights around the identity instead, which needs no file.
     steps: updates; by default of the profile: smoke 5, quick 100, paper 200.  How many was chosen on held-out
-    training people (methods/README.md).
+    training people (methods/README.md).  0: the weights as they are, whatever the profile, one network for all splits.
     lr, momentum: of SGD.  batch: sub-images an update; the package's 128 would make each take four times as long.
     sub_image: their side in pixels.
     The smoke profile trains a network of an eighth of the filters from scratch.
@@ -61,11 +61,14 @@ class SuperResolution(FrontEnd):
     batch: Annotated[int, Ge(1)] = 32
     sub_image: Annotated[int, Ge(2 * BORDER + 1)] = 33
 
+    def __post_init__(self) -> None:
+        self.learns = self.scratch or self.steps != 0
+
     def files(self, profile: str) -> tuple[str, ...]:
-        return () if self.scratch or profile == "smoke" else SRCNN_FILES
+        return () if self.scratch or (profile == "smoke" and self.learns) else SRCNN_FILES
 
     def fit(self, train: Upscaling) -> "SuperResolution":
-        width = SMOKE_WIDTH if train.profile == "smoke" else 1.0
+        width = SMOKE_WIDTH if train.profile == "smoke" and self.learns else 1.0
         with seeded(train.seed):
             model = SRCNN("valid", width).pass_through()
         self.initialisation_ = f"from scratch, {width:g} of the filters, seed {train.seed}"

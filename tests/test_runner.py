@@ -22,6 +22,7 @@ from bench.learning.device import torch_threads
 from bench.plugin.base import Method
 from bench.plugin.registry import Registry, registry
 from bench.plugin.spec import dataset_spec, method_spec
+from datasets.synthetic import Synthetic
 from tests.cells import record
 from tests.toys import Plain, plugin
 
@@ -72,6 +73,23 @@ def test_missing_weights_are_a_reason(settings) -> None:
     with pytest.raises(UsageError, match=r"^starter cannot run here: starter starts from start\.mat, looked for"):
         planner.plan(replace(settings, methods=["starter"]))
     assert len(planner.plan(replace(settings, methods=["starter"], profile="smoke")).tasks) == 1
+
+
+def test_a_set_says_what_a_run_that_names_no_method_has_on_it(settings, monkeypatch) -> None:
+    """Here: nothing that trains, and one variant besides; whoever names methods gets what he names."""
+    monkeypatch.setattr(Synthetic, "no_training", "networks learn nothing from drawn people")
+    monkeypatch.setattr(Synthetic, "variants", ("trainee+xqda[sigma=0.5]", "gone+xqda[sigma=0.5]"))
+    settings = replace(settings, profile="smoke")
+    everything = planner.plan(settings)
+    ran = [task.method.text for task in everything.tasks]
+    assert "bicubic+xqda" in ran
+    assert [name for name in ran if "trainee" in name or name == "starter"] == ["trainee+xqda[sigma=0.5]"]
+    (line,) = [line for line in everything.skipped if SMALL in line]
+    assert line.endswith(f" on {SMALL}: networks learn nothing from drawn people")
+    assert "starter, trainee+dgd" in line
+    named = planner.plan(replace(settings, methods=["*er", "trainee+x*"]))
+    assert [task.method.text for task in named.tasks] == ["starter", "trainee+xqda"]
+    assert named.skipped == []
 
 
 def test_a_cell_names_its_initial_weights_by_content(settings, tmp_path) -> None:

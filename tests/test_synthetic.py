@@ -39,6 +39,13 @@ def test_the_data_set_yields_every_person_in_both_cameras():
     assert len({p.image.tobytes() for p in photos}) == len(photos)
 
 
+def test_with_one_camera_both_sides_are_its_images_and_none_is_on_both():
+    photos = list(Synthetic(identities=8, images_per_camera=2, one_camera=True).read(Path("does-not-exist")))
+    first = [p for p in photos if p.identity == "0003"]
+    assert [p.camera for p in first] == ["a", "a", "b", "b"]
+    assert all(np.array_equal(p.image, draw_person(3, "a", shot)) for shot, p in enumerate(first))
+
+
 def test_it_is_registered_with_a_probe_camera_and_simulated_low_resolution():
     dataset = dataset_spec("synthetic[identities=9]").build()
     assert isinstance(dataset, Synthetic)
@@ -120,6 +127,12 @@ def test_resolution_costs_texture_its_accuracy_and_spares_colour(people):
     assert rank1(texture, people, Fraction(1, 4)) < 0.3 * rank1(texture, people, Fraction(1))
     assert rank1(colour, people, Fraction(1, 4)) > 0.6 * rank1(colour, people, Fraction(1))
     assert 2 * chance < rank1(colour, people, Fraction(1)) < 0.5
+
+
+def test_the_difference_between_cameras_costs_accuracy(people):
+    one = {"a": people["a"], "b": np.stack([draw_person(i, "a", shot=1) for i in range(48)])}
+    for describe in (texture, colour):
+        assert rank1(describe, one, Fraction(1)) > 1.2 * rank1(describe, people, Fraction(1))
 
 
 @pytest.mark.parametrize(

@@ -482,6 +482,14 @@ class TestMarkedRows:
         assert made.entries["caviar", XQDA, 1].values == pytest.approx((30, 50)), "of split 0 the measured one"
         assert f"from your own results: {XQDA} on caviar: split 1" in made.notes
 
+    def test_a_data_set_of_own_results_alone_is_named_as_one(self, tmp_path) -> None:
+        fill(tmp_path / "measured", XQDA, "caviar", [0.3])
+        for method in (XQDA, "bicubic+l2"):
+            fill(tmp_path / "local", method, "synthetic", [0.9, 0.5])
+        results, _ = read_stores([tmp_path / "measured", tmp_path / "local"])
+        made = make_table(find_table("2"), results)
+        assert "from your own results: all rows on synthetic: splits 0-1" in made.notes
+
     def test_transductive_methods_are_named(self, store, monkeypatch) -> None:
         monkeypatch.setattr("bench.report.notes.transductive", lambda method: method == XQDA)
         notes = [n for n in table(store, "2").notes if n.startswith("transductive")]

@@ -141,7 +141,8 @@ def plan(settings: Settings) -> Plan:
         methods = resolve(method_spec, expand(settings.methods or ["*"], method_names()), result)
         datasets = resolve(dataset_spec, expand(settings.datasets or ["*"], registry().names("dataset")), result)
         for spec, named in datasets:
-            chosen, without = applicable(methods, spec, named, settings)
+            offered = methods if settings.methods else [*methods, *variants_on(spec, result)]
+            chosen, without = applicable(offered, spec, named, settings)
             if not chosen:
                 result.skipped += without
                 continue
@@ -165,6 +166,12 @@ def plan(settings: Settings) -> Plan:
     return result
 
 
+def variants_on(spec: DatasetSpec, result: Plan) -> list[tuple[MethodSpec, bool]]:
+    """What a run that names no method has on a data set besides all methods."""
+    known = method_names()
+    return resolve(method_spec, {text: False for text in spec.build().variants if split_text(text)[0] in known}, result)
+
+
 def absent(missing: dict[str, str]) -> list[str]:
     """One line for all the data sets that are not there; the reason itself where there is but one."""
     if len(missing) < 2:
@@ -177,12 +184,14 @@ def applicable(
     methods: Sequence[tuple[MethodSpec, bool]], spec: DatasetSpec, named: bool, settings: Settings
 ) -> tuple[list[tuple[MethodSpec, bool]], list[str]]:
     """The methods that run on a data set, each with whether it was given by name, and why others do not."""
+    dataset = spec.build()
     chosen: list[tuple[MethodSpec, bool]] = []
     left_out: dict[str, list[str]] = {}
     for method, method_named in methods:
         try:
             check_applicable(method, spec)
-            reason = unavailable(method, settings, profile_for(spec, settings))
+            left = not settings.methods and has_profiles(method) and method.text not in dataset.variants
+            reason = (left and dataset.no_training) or unavailable(method, settings, profile_for(spec, settings))
         except NotApplicable:
             if named and method_named:
                 raise

@@ -190,9 +190,9 @@ def prepare(tasks: Sequence[Task], settings: Settings) -> None:
 
 def share_features(task: Task, settings: Settings) -> None:
     """Put the features of a task's images, and their Gram matrices, into the cache."""
-    frontend = task.method.frontend
+    frontend = task.method.build_frontend()
     extractors = task.method.build().extractors()
-    if not extractors or (frontend and frontend.attributes.get("learns")):
+    if not extractors or (frontend and frontend.learns):
         return
     setup = settings.setup(task.cell, settings.devices[0])
     nobody = task.data.identity[:0]

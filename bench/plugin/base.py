@@ -80,6 +80,10 @@ class Dataset(BaseEstimator):
     listed_in: ClassVar[str | None] = None
     """For a set of anybody's images: the parameter that names their list, a CSV file of the columns path (relative to
     its folder, with slashes), person and camera, and optionally resolution and split; for `bench init-dataset`."""
+    no_training: ClassVar[str] = ""
+    """Why a run that names no method leaves those with a training schedule out on this set; empty where it does not."""
+    variants: ClassVar[tuple[str, ...]] = ()
+    """Methods with parameters, ``name[key=value,...]``, that a run that names no method has here besides."""
     small: ClassVar[str | None] = None
     """For a set that needs no files: parameters, ``key=value,...``, of a version small enough for `bench check`."""
 
@@ -164,7 +168,8 @@ class FrontEnd(Trained):
     """F_i of the protocol: brings low-resolution images to a method's input size.
 
     ratio_dependent: True when F_i differs between the anchor ratios; `fit` then tells it its ratio.
-    learns: True when `fit` must see the training people's gallery images of each split; one model per anchor ratio.
+    learns: True when `fit` must see the training people's gallery images of each split; one model per anchor ratio. An
+    instance whose parameters leave nothing to learn may say False: it is fitted once for all splits.
     """
 
     ratio_dependent: ClassVar[bool] = False

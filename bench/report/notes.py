@@ -54,7 +54,7 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     starts = different_starts(rows)
     if starts:
         yield f"rows start from different weights: {by_value(starts)}"
-    own = [(*row, plural("split", group.own)) for row, group in rows.items() if group.own]
+    own = users_own(rows)
     if own:
         yield f"from your own results: {by_value(own)}"
     for warning in dict.fromkeys(f"{r.cell.dataset}: {line}" for r in used for line in r.finished.warnings):
@@ -123,6 +123,19 @@ def different_starts(rows: Mapping[Row, Group]) -> list[tuple[str, str, str]]:
     several = {words for files in found.values() if len(files) > 1 for words in files}
     own = {row: [words for words in group.starts.values() if words in several] for row, group in rows.items()}
     return [(*row, ", ".join(files)) for row, files in own.items() if files]
+
+
+def users_own(rows: Mapping[Row, Group]) -> list[tuple[str, str, str]]:
+    """Rows that the user has computed, with their splits; as one where that is all that there is of a data set."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for (dataset, method), group in rows.items():
+        if group.own:
+            found.setdefault(dataset, []).append((dataset, method, plural("split", group.own)))
+    for dataset, own in found.items():
+        groups = [group for row, group in rows.items() if row[0] == dataset]
+        if len(groups) > 1 and all(group.own == group.splits == groups[0].own for group in groups):
+            found[dataset] = [(dataset, "all rows", own[0][2])]
+    return [row for own in found.values() for row in own]
 
 
 def describe(method: str, shown: Group, other: Group, rank: int) -> str:

@@ -30,8 +30,8 @@ class Published:
 class TableKind:
     """A table of the paper.  open: measured methods that it does not list are added below; main: shown after a run.
 
-    rows: measured methods that are added to a table that is not open; one that ends in ``*`` stands for all that begin
-    so.
+    rows: further rows: measured methods that a table which is not open adds, and anchor subsets of stored cells; one
+    that ends in ``*`` stands for all that begin so.
     """
 
     name: str
