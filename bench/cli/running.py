@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import budget
 from bench.cli.stores import writing_stores
+from bench.cli.values import parse_splits
 from bench.errors import BenchError, DataError, UsageError, counted, listing
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def verify_rows(tasks: "Sequence[Task]", settings: "Settings") -> int:
 
 def make_settings(options: Namespace) -> "Settings":
     from bench.engine.cache import Cache, cache_folder
-    from bench.engine.plan import Settings, parse_splits
+    from bench.engine.plan import Settings
     from bench.learning.device import devices, resolve_device
     from bench.plugin.weights_files import weights_folder
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.cli.parser import build_parser
+from bench.cli.values import parse_splits
 from bench.errors import BenchError, UsageError, listing
 from bench.plugin.registry import ROOT
 
@@ -96,7 +97,7 @@ def check_names(steps: Sequence[Step]) -> None:
     """UsageError, with file and line, for a method, data set or split that does not exist; nothing has begun then."""
     from bench.cli.running import require_choice
     from bench.engine.isolation import isolated
-    from bench.engine.plan import Plan, expand, parse_splits, resolve
+    from bench.engine.plan import Plan, expand, resolve
     from bench.learning.pretrain import make_recipe
     from bench.plugin.registry import registry
     from bench.plugin.spec import dataset_spec, method_names, method_spec

@@ -4,11 +4,11 @@ import sys
 from argparse import Namespace
 
 from bench.cli.stores import report_problems
+from bench.cli.values import parse_splits
 from bench.errors import UsageError, counted, listing
 
 
 def adopt_command(options: Namespace) -> int:
-    from bench.engine.plan import parse_splits
     from bench.engine.store import MEASURED, Store, own_folder
     from bench.engine.upkeep import adopt, carry_tables, chosen
 

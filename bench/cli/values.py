@@ -3,6 +3,8 @@
 import argparse
 import re
 
+from bench.errors import UsageError
+
 SEEDS = 2**63
 MOST_JOBS = 4096
 
@@ -39,3 +41,20 @@ def parse_duration(text: str) -> float:
 
 def shorten(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def parse_splits(text: str) -> tuple[int, ...]:
+    """``0-9`` or ``0,2,5-7`` -> numbers in order."""
+    from bench.engine.plan import MOST_SPLITS
+
+    numbers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,20})(?:-(\d{1,20}))?", part.strip(), re.ASCII)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            shown = text if len(text) < 60 else f"{text[:57]}..."
+            raise UsageError(f"--splits {shown}: expected numbers and ranges such as 0-9 or 0,2,5-7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last >= MOST_SPLITS:
+            raise UsageError(f"--splits {part.strip()}: splits are numbered from 0 to {MOST_SPLITS - 1}")
+        numbers |= set(range(first, last + 1))
+    return tuple(sorted(numbers))

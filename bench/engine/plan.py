@@ -1,7 +1,6 @@
 """Which cells a run consists of."""
 
 import fnmatch
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -292,18 +291,3 @@ def initial_weights(method: MethodSpec, weights: Path | None, profile: str) -> t
 def file_sha256(path: Path, changed: int) -> str:
     """SHA-256 of a file, read once for each time that it was changed."""
     return weights_files.sha256(path)
-
-
-def parse_splits(text: str) -> tuple[int, ...]:
-    """``0-9`` or ``0,2,5-7`` -> numbers in order."""
-    numbers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,20})(?:-(\d{1,20}))?", part.strip(), re.ASCII)
-        if not match or (match[2] and int(match[2]) < int(match[1])):
-            shown = text if len(text) < 60 else f"{text[:57]}..."
-            raise UsageError(f"--splits {shown}: expected numbers and ranges such as 0-9 or 0,2,5-7")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last >= MOST_SPLITS:
-            raise UsageError(f"--splits {part.strip()}: splits are numbered from 0 to {MOST_SPLITS - 1}")
-        numbers |= set(range(first, last + 1))
-    return tuple(sorted(numbers))
