@@ -77,7 +77,8 @@ class Figure(figure.Figure):
     @contextmanager
     def _ready(self, options: dict[str, Any], suffix: str) -> Iterator[None]:
         form = options.get("format") or suffix[1:].lower()
-        options["metadata"] = {**UNDATED.get(form, {}), **(options.get("metadata") or {})}
+        if form in UNDATED:
+            options["metadata"] = {**UNDATED[form], **(options.get("metadata") or {})}
         with styled():
             yield
 

@@ -167,7 +167,7 @@ def draw_lines(axes: Axes, lines: Sequence[Line], most: float) -> list[Entry]:
         entries.append((Line2D([], [], **own.line), cut(line.label, most)))
     low, high = axes.dataLim.intervaly
     if positive and high > 10 * low:
-        axes.set_ylim(low / 1.2, high * 1.2)
+        axes.set_ylim(low / 1.4, high * 1.4)
         log_axis(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(axis="y")
