@@ -111,13 +111,13 @@ class TestRanks:
         shown = images(figure)
         assert all(np.array_equal(a, b) for a, b in zip(shown, expected, strict=False))
         assert len(shown) == sum(11 + (ranks[i] > 10) for i in (*best, *np.argsort(-ranks, kind="stable")[:3]))
-        frames = [axes.spines["left"] for axes in figure.axes[1:11]]
+        frames = [axes.patches[0] for axes in figure.axes[1:11]]
         right = [data.identity[gallery[k]] == data.identity[probes[best[0]]] for k in record.nearest[best[0]]]
         assert any(right)
         widths = [frame.get_linewidth() for frame in frames]
-        assert widths == [RIGHT["linewidth"] if yes else WRONG["linewidth"] for yes in right]
-        assert {frame.get_linestyle() == "solid" for frame, yes in zip(frames, right, strict=True) if yes} == {True}
-        assert RIGHT["linewidth"] > 2 * WRONG["linewidth"]
+        assert widths == [RIGHT.width if yes else WRONG.width for yes in right]
+        assert [frame.get_linestyle() == "solid" for frame in frames] == right
+        assert RIGHT.width > 2 * WRONG.width
 
     def test_probes_are_chosen_by_person(self, own, results, data) -> None:
         person = data.identities[int(data.split(1, 0).test[0])]
