@@ -141,10 +141,9 @@ class TestSamples:
         assert len(set(rows)) == 12
         assert sorted(text for text in texts(figure) if "/" in text) == sorted(["1/2", "1/3", "1/4"] * 2)
 
-    @pytest.mark.parametrize(("dataset", "said"), [(None, "say of which"), ("viper", "full resolution")])
-    def test_what_has_no_pairs(self, data_root, tmp_path, dataset, said) -> None:
-        with pytest.raises(UsageError, match=said):
-            plot("samples", dataset=dataset, data=data_root, output=tmp_path / "a.png")
+    def test_of_no_data_set(self) -> None:
+        with pytest.raises(UsageError, match="say of which"):
+            plot("samples")
 
 
 class TestQualitative:
@@ -206,11 +205,15 @@ class TestPeople:
         with pytest.raises(UsageError, match="shows people"):
             plot("samples", dataset=[SMALL, people])
         assert bench("plot", "samples", "-d", people).code == 2
-        output = bench("plot", "samples", "-d", people, "-o", tmp_path / "a.png", "--results", tmp_path / "none")
         output = bench("plot", "samples", "-d", people, "-o", tmp_path / "a.png")
         assert output.code == 0
         assert output.out.count("its images are for research") == 1
         assert (tmp_path / "a.png").stat().st_size > 0
+
+    def test_full_resolution_has_no_pairs(self, people, tmp_path) -> None:
+        (tmp_path / "full.csv").write_text((tmp_path / "people.csv").read_text())
+        with pytest.raises(UsageError, match="full resolution"):
+            plot("samples", dataset=f"manifest[file={tmp_path}/full.csv]", output=tmp_path / "a.png")
 
     def test_drawn_ones_are_free(self) -> None:
         assert plot("samples", dataset=SMALL).notes == ()
