@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from bench.engine import stocktaking
 from bench.engine.cache import Cache, cache_folder
@@ -15,13 +16,23 @@ from bench.engine.isolation import isolated
 from bench.engine.store import Result
 from bench.errors import DataError, UsageError, listing
 from bench.figures.request import Request
-from bench.figures.text import plain
+from bench.figures.text import POINTS, plain
 from bench.plugin.spec import dataset_spec
 from bench.report.one import command
 
-RIGHT = {"color": "#0072B2", "linewidth": 1.8, "linestyle": "solid"}
-WRONG = {"color": "#D55E00", "linewidth": 0.7, "linestyle": (0, (2.2, 1.4))}
-"""Frames: told apart by width and dashes as well."""
+
+@dataclass(frozen=True)
+class Frame:
+    """A line around an image, in points.  away: how far from it."""
+
+    colour: str
+    width: float
+    dashes: Any = "solid"
+    away: float = 0.0
+
+
+RIGHT, WRONG = Frame("#0072B2", 1.6, away=1.6), Frame("#D55E00", 0.7, (0, (2.2, 1.4)))
+"""Told apart by width, dashes and the gap as well."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +105,18 @@ def only(names: Sequence[str], what: str) -> str:
     return names[0]
 
 
-def show(axes: Axes, image: np.ndarray, frame: dict[str, Any] | None = None) -> None:
-    """An image that fills its axes, its pixels to be seen, in a frame."""
+def show(axes: Axes, image: np.ndarray) -> None:
+    """An image that fills its axes, its pixels to be seen."""
     axes.imshow(image, aspect="auto", interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(frame is not None)
-        if frame is not None:
-            spine.set(**{**frame, "capstyle": "butt"})
+    axes.set_axis_off()
+
+
+def enclose(axes: Axes, frame: Frame, width: float, height: float) -> None:
+    """Put a frame around axes of so many inches."""
+    x, y = (frame.away / POINTS / side for side in (width, height))
+    style = {"edgecolor": frame.colour, "linewidth": frame.width, "linestyle": frame.dashes, "fill": False}
+    place = (-x, -y), 1 + 2 * x, 1 + 2 * y
+    axes.add_patch(Rectangle(*place, transform=axes.transAxes, clip_on=False, **style))
 
 
 def fitted(image: np.ndarray, width: float, height: float) -> tuple[float, float]:

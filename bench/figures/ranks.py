@@ -1,14 +1,25 @@
 """The ten nearest gallery images of chosen probes of a cell: by default of its best and its worst cases."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from bench.engine.ranked import Ranked, ranked_lists
 from bench.figures.canvas import WIDTH, Figure
 from bench.figures.people import terms
-from bench.figures.pictures import RIGHT, WRONG, Pictures, check_data, fitted, load_pictures, named, only, show
+from bench.figures.pictures import (
+    RIGHT,
+    WRONG,
+    Frame,
+    Pictures,
+    check_data,
+    enclose,
+    fitted,
+    load_pictures,
+    named,
+    only,
+    show,
+)
 from bench.figures.request import Request
 from bench.figures.sheet import EDGE, LINE, Sheet
 from bench.figures.text import cut, plain
@@ -18,12 +29,12 @@ from bench.report.one import find_cell, with_lists
 
 CASES = 3
 """Of each kind that are shown where none are chosen."""
-GAP = 0.045
+GAP = 0.055
 """Inches between images; before and after the list twice as many."""
 BOX = (WIDTH - 2 * EDGE - (LISTED + 3) * GAP) / (LISTED + 2)
 """Width of an image in inches."""
 HEIGHT = 2.75 * BOX
-PROBE: dict[str, Any] = {"color": "black", "linewidth": 0.6, "linestyle": "solid"}
+PROBE = Frame("black", 0.6)
 
 
 def draw(request: Request) -> Figure:
@@ -106,8 +117,10 @@ def case(sheet: Sheet, pictures: Pictures, ranked: Ranked, place: int, match: in
     sheet.y += HEIGHT + 0.07
 
 
-def image(sheet: Sheet, column: int, pixels: np.ndarray, frame: dict[str, Any]) -> None:
+def image(sheet: Sheet, column: int, pixels: np.ndarray, frame: Frame) -> None:
     """An image in the middle of its place."""
     width, height = fitted(pixels, BOX, HEIGHT)
     left = left_of(column) + (BOX - width) / 2
-    show(sheet.axes(left, width, height, (HEIGHT - height) / 2), pixels, frame)
+    axes = sheet.axes(left, width, height, (HEIGHT - height) / 2)
+    show(axes, pixels)
+    enclose(axes, frame, width, height)
