@@ -58,10 +58,13 @@ def shortened(words: Sequence[str]) -> list[str]:
         return list(words)
     found = [drawn(word) if before == "-d" else word for before, word in pairwise(words)]
     if kind == "pretrain":
+        # Smoke's narrow networks would take the place of weights that the next line reads.
+        found = ["smoke" if before == "--output" else word for before, word in pairwise([kind, *found])]
         images = "--images" in found
         return [kind, *found, *([] if images or "-d" in found else ["-d", drawn("market1501")]), "--profile", "smoke"]
     if "--campaign" in found:
-        return [kind, *found, "--dry-run"]
+        # The rehearsal of it, on drawn people.
+        return [kind, *(word.replace("gpu", "rehearsal") for word in found), "--dry-run"]
     of_files = "--all" in found or any(drawn(word) != word for word in words)
     kept = {"--splits": None} if not of_files and "--splits" in found else {}
     short = [word for pair in SHORT.items() if pair[0] not in kept for word in pair]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import bench
 from tests.conftest import ROOT
 
 
@@ -38,3 +39,9 @@ def test_nothing_of_the_site_comes_from_another_machine(site: Path) -> None:
     assert [where for where in found if "//" in where] == []
     styles = "".join(path.read_text(encoding="utf-8") for path in site.glob("**/*.css"))
     assert re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", styles) == []
+
+
+def test_the_citation_is_of_this_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.*)$", text, re.MULTILINE) == [bench.__version__]
+    assert re.findall(r"family-names: (\w+)", text) == ["Jiao", "Zheng", "Wu", "Zhu", "Gong"]
