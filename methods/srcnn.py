@@ -51,7 +51,6 @@ class SuperResolution(FrontEnd):
     version = 1
     uses = ("srcnn", "training")
     ratio_dependent = True
-    learns = True
     profiles = True
 
     scratch: bool = False
@@ -61,8 +60,9 @@ class SuperResolution(FrontEnd):
     batch: Annotated[int, Ge(1)] = 32
     sub_image: Annotated[int, Ge(2 * BORDER + 1)] = 33
 
-    def __post_init__(self) -> None:
-        self.learns = self.scratch or self.steps != 0
+    @property
+    def learns(self) -> bool:
+        return self.scratch or self.steps != 0
 
     def files(self, profile: str) -> tuple[str, ...]:
         return () if self.scratch or (profile == "smoke" and self.learns) else SRCNN_FILES

@@ -225,7 +225,7 @@ def bad_method(tmp_path, monkeypatch) -> None:
         "bench.plugin.spec",
         "bench.engine.plan",
         "bench.engine.identity",
-        "bench.engine.contract",
+        "bench.engine.embedded",
     ):
         monkeypatch.setattr(f"{module}.registry", lambda: extended)
 

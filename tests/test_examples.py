@@ -32,8 +32,8 @@ def run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.skipif(not MEASURED.is_dir(), reason="without the results of the clone")
 class TestFrame:
-    def test_there_are_three(self) -> None:
-        assert len(EXAMPLES) == 3
+    def test_there_are_four(self) -> None:
+        assert len(EXAMPLES) == 4
 
     def test_a_table_of_ones_own(self, run) -> None:
         lines = run(EXAMPLES[0]).splitlines()
@@ -49,6 +49,10 @@ class TestFrame:
         found = re.fullmatch(r"([+-]\d+\.\d) points over 10 splits, p = (0\.\d{3})\n", run(EXAMPLES[2]))
         assert found
         assert float(found[2]) < 0.05
+
+    def test_a_figure(self, run, tmp_path) -> None:
+        run(EXAMPLES[3])
+        assert {path.name for path in tmp_path.iterdir()} == {"cmc.pdf", "closer.pdf"}
 
 
 def test_features_are_read_as_the_page_says(run, tmp_path) -> None:

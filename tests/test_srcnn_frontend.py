@@ -72,7 +72,7 @@ def test_images_are_up_scaled_in_the_precision_of_the_training(monkeypatch) -> N
 
 def test_no_update_from_scratch_is_bicubic_but_for_the_noise() -> None:
     low = [shrink(image, THIRD) for image in drawn()]
-    out = SuperResolution(steps=0).fit(case()).upscale(low, SIZE)
+    out = SuperResolution(scratch=True, steps=0).fit(case()).upscale(low, SIZE)
     assert psnr(out, resize_all(low, SIZE)) > 40
 
 
