@@ -95,6 +95,7 @@ WRONG = {
     "another format": ({"format": 2}, "format 2, this version reads format 1"),
     "another data set": ({"dataset": "viper"}, "it is of viper"),
     "another digest": ({"data": "e" * 64}, "data eeee"),
+    "a digest that is a path": ({"data": "d" * 16 + "/../" * 12}, "data"),
     "no image": ({"images": []}, "images"),
     "a side of its own": ({"images": [["left", "1", "a", 1, 1, "", ""]] * 2}, "left"),
     "a size that is none": ({"images": [["probe", "1", "a", 0, 1, "", ""]] * 2}, "1"),

@@ -56,7 +56,7 @@ class Inventory(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=Tr
 
     format: int
     dataset: str
-    data: str
+    data: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     splits: dict[Index, tuple[tuple[Index, ...], tuple[Index, ...]]] | None
     images: Annotated[tuple[Photo, ...], Meta(min_length=2)]
 
@@ -117,7 +117,7 @@ class Inventory(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=Tr
 
 
 def path_of(store: Store, dataset: str, data: str) -> Path:
-    return store.folder / safe_name(dataset) / f"images-{data[:DIGITS]}.json"
+    return store.folder / safe_name(dataset) / safe_name(f"images-{data[:DIGITS]}.json")
 
 
 def files(store: Store) -> list[Path]:
@@ -158,7 +158,10 @@ def problems(stores: Iterable[Path]) -> Iterator[str]:
 
 
 def write(store: Store, inventory: Inventory) -> None:
-    """Write a table, an image a line; BenchError, before anything is written, for one that could not be read again."""
+    """Write a table, an image a line, where there is none yet.
+
+    BenchError, before anything is written, for one that could not be read again.
+    """
     head = {name: msgspec.to_builtins(getattr(inventory, name)) for name in ("format", "dataset", "data", "splits")}
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     images = ",\n".join(json.dumps(msgspec.to_builtins(photo), ensure_ascii=False) for photo in inventory.images)
@@ -170,8 +173,11 @@ def write(store: Store, inventory: Inventory) -> None:
     if len(content) > LARGEST_FILE:
         raise BenchError(f"{inventory.dataset} has {counted(len(inventory.images), 'image')}, too many for one file")
     try:
-        with write_atomically(path_of(store, inventory.dataset, inventory.data)) as file:
-            file.write(content)
+        path = path_of(store, inventory.dataset, inventory.data)
+        with store.images_lock(inventory.data):
+            if not path.exists():
+                with write_atomically(path) as file:
+                    file.write(content)
     except OSError as error:
         raise cannot_write(store.folder, error) from error
 

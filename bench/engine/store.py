@@ -87,6 +87,10 @@ class Store:
         """Held while a cell is computed on a device, so that runs on one store spread over several."""
         return self._lock(device.replace(":", ""))
 
+    def images_lock(self, data: str) -> "FileLock":
+        """Held while the table of images of some data is written."""
+        return self._lock(f"images-{data}")
+
     def _lock(self, name: str) -> "FileLock":
         from filelock import FileLock  # whoever only reads takes none
 
