@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from bench.engine import stocktaking
 from bench.engine.cache import Cache, cache_folder
 from bench.engine.data import Data, arranged, list_photos, load, originals
+from bench.engine.freshness import stale
 from bench.engine.inventory import Inventory
 from bench.engine.isolation import isolated
 from bench.engine.store import Result
@@ -94,8 +95,10 @@ def check_data(pictures: Pictures, result: Result, dataset: str) -> None:
 
 
 def named(result: Result) -> str:
-    """A cell in words."""
-    return plain(f"{result.cell}, seed {result.cell.seed}, schedule {result.cell.profile}")
+    """A cell in words, and whether it is stale."""
+    changed = "; ".join(stale(result))
+    words = f"{result.cell}, seed {result.cell.seed}, schedule {result.cell.profile}"
+    return plain(f"{words}, stale ({changed})" if changed else words)
 
 
 def only(names: Sequence[str], what: str) -> str:

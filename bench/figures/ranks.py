@@ -53,9 +53,9 @@ def draw(request: Request) -> Figure:
         heads(sheet)
         for place in places:
             case(sheet, pictures, ranked, place, match_of(pictures, ranked, place, request))
-    sheet.line("Solid frame: the probe's person; dashed: others. Last: the match, where it is further down.")
+    sheet.line("Solid frame: the probe's person, dashed: others. Last: the match, where it is further down.")
     if (draws := result.finished.sizes.gallery_draws) > 1:
-        sheet.line(f"The first of {draws:,} galleries is shown; ranks are means of all.")
+        sheet.line(f"The first of {draws:,} galleries is shown, ranks are means of all.")
     return sheet.finish([named(result), *terms([dataset])])
 
 

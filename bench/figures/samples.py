@@ -29,7 +29,7 @@ def draw(request: Request) -> Figure:
             raise UsageError(f"{dataset} is at full resolution: there are no pairs of low and high resolution")
         sheet.title(cut(plain(pictures.data.spec.text), WIDTH - 2 * EDGE))
         block(sheet, pictures, rows_of(request, pictures))
-    sheet.line("Pairs of one person. Left: low resolution, its pixels enlarged, with its size; right: high resolution.")
+    sheet.line("Pairs of one person. Left: low resolution, its pixels enlarged, with its size. Right: high resolution.")
     return sheet.finish(terms(request.datasets))
 
 
