@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from bench.errors import BenchError
 from bench.learning.compute import device_constant
 from bench.learning.weights import load_weights, read_weights
-from methods._grouped_norm import GroupedNorm, norms_of
+from methods._camera_statistics import Moments, norms_of
 
 PART = ("dgd", 1)
 
@@ -48,12 +48,8 @@ class _Units(nn.Module):
         self.add_module(name, conv)
         self.add_module(f"{name}_bn", nn.BatchNorm2d(outputs))
 
-    def unit(self, name: str, x: Tensor, group: Tensor | None = None) -> Tensor:
-        return relu(self.norm(name, getattr(self, name)(x), group), inplace=True)
-
-    def norm(self, name: str, x: Tensor, group: Tensor | None) -> Tensor:
-        norm = getattr(self, f"{name}_bn")
-        return norm(x, group) if isinstance(norm, GroupedNorm) else norm(x)
+    def unit(self, name: str, x: Tensor) -> Tensor:
+        return relu(getattr(self, f"{name}_bn")(getattr(self, name)(x)), inplace=True)
 
 
 class Inception(_Units):
@@ -79,14 +75,14 @@ class Inception(_Units):
             self.add("pool_proj", inputs, channels, 1)
         self.outputs = 2 * channels + inputs if reduce else 4 * channels
 
-    def forward(self, x: Tensor, group: Tensor | None = None) -> Tensor:
-        single = self.unit("3x3", self.unit("3x3_reduce", x, group), group)
-        double = self.unit("double_3x3_1", self.unit("double_3x3_reduce", x, group), group)
-        double = self.unit("double_3x3_2", double, group)
+    def forward(self, x: Tensor) -> Tensor:
+        single = self.unit("3x3", self.unit("3x3_reduce", x))
+        double = self.unit("double_3x3_1", self.unit("double_3x3_reduce", x))
+        double = self.unit("double_3x3_2", double)
         if self.reduce:
             return torch.cat([single, double, max_pool2d(x, 3, 2, self.pool_padding, ceil_mode=True)], dim=1)
-        pool = self.unit("pool_proj", avg_pool2d(x, 3, 1, 1, count_include_pad=True), group)
-        return torch.cat([self.unit("1x1", x, group), single, double, pool], dim=1)
+        pool = self.unit("pool_proj", avg_pool2d(x, 3, 1, 1, count_include_pad=True))
+        return torch.cat([self.unit("1x1", x), single, double, pool], dim=1)
 
 
 class DGDNetwork(_Units):
@@ -123,27 +119,26 @@ class DGDNetwork(_Units):
             nn.init.normal_(self.fc8.weight, std=1e-3)
             nn.init.zeros_(self.fc8.bias)
 
-    def forward(self, x: Tensor, group: Tensor | None = None) -> Tensor:
-        """Softmax scores (n, identities) of normalised images (n, 3, h, w); group: as for `features`."""
-        return self.classify(self.features(x, group))
+    def forward(self, x: Tensor) -> Tensor:
+        """Softmax scores (n, identities) of normalised images (n, 3, h, w)."""
+        return self.classify(self.features(x))
 
-    def features(self, x: Tensor, group: Tensor | None = None) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """What images are matched by: fc7 after batch normalisation, before ReLU, (n, 256), compared by L2 distance.
 
         x: float (n, 3, 144, 56) or (n, 3, 160, 72), or any size with ceil(h / 2) a multiple of 8 and ceil(w / 2) an odd
         multiple of 4, from `normalise`.  BenchError for another size: its branches would not fit together.
-        group (n,), int64: whose statistics each image is normalised with, where batch normalisations are grouped.
         """
         height, width = x.shape[2:]
         if -(-height // 2) % 8 or -(-width // 2) % 8 != 4:
             raise BenchError(f"DGD cannot take {height}x{width} images; bring them to 144x56 or 160x72")
         for name in ("conv1", "conv2", "conv3"):
-            x = self.unit(name, x, group)
+            x = self.unit(name, x)
         x = max_pool2d(x, 2, 2, ceil_mode=True)
-        x = self.inception_1b(self.inception_1a(x, group), group)
-        x = self.inception_2b(self.inception_2a(x, group), group)
-        x = self.inception_3b(self.inception_3a(x, group), group)
-        return self.norm("fc7", self.fc7(x.mean((2, 3))), group)
+        x = self.inception_1b(self.inception_1a(x))
+        x = self.inception_2b(self.inception_2a(x))
+        x = self.inception_3b(self.inception_3a(x))
+        return self.fc7_bn(self.fc7(x.mean((2, 3))))
 
     def classify(self, features: Tensor) -> Tensor:
         """Softmax scores (n, identities) of features (n, 256): ReLU, dropout, fc8."""
@@ -159,19 +154,18 @@ class DGDNetwork(_Units):
                 norm.eval()
         return self
 
-    def folded(self, group: int = -1) -> "DGDNetwork":
+    def folded(self, moments: Moments | None = None) -> "DGDNetwork":
         """A copy for matching only, its batch normalisations folded into the layers before them.
 
         Its `features` are those of this network in evaluation mode, up to rounding, at less memory traffic.
-        group: of the images that it is for, where the batch normalisations are grouped.
+        moments: in place of the batch normalisations' own.
         """
         copy = deepcopy(self).eval().requires_grad_(False)
         for name, norm in norms_of(copy).items():
             parent = copy.get_submodule(name.rpartition(".")[0])
             layer = copy.get_submodule(name.removesuffix("_bn"))
             fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
-            grouped = isinstance(norm, GroupedNorm)
-            mean, variance = norm.moments(group) if grouped else (norm.running_mean, norm.running_var)
+            mean, variance = moments[name] if moments else (norm.running_mean, norm.running_var)
             layer.weight, layer.bias = fuse(layer.weight, layer.bias, mean, variance, norm.eps, norm.weight, norm.bias)
             setattr(parent, name.rpartition(".")[2], nn.Identity())
         return copy

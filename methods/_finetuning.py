@@ -1,7 +1,6 @@
 """What every method whose network is, or ends in, DGD has in common: parameters, where it starts, and matching."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -11,19 +10,16 @@ from annotated_types import Ge, Gt
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from bench.errors import BenchError
 from bench.learning.compute import Compute
 from bench.learning.pixels import Augmentation, resident
 from bench.learning.precision import precision_for
 from bench.learning.schedules import Schedule
 from bench.plugin.base import Method, Pretraining, SigmaRule, Train
+from methods._camera_statistics import Moments
 from methods._dgd import INPUT, RESIZED, DGDNetwork, normalise
-from methods._grouped_norm import Moments, group_norms, moments_of
 
 CHECKPOINT_EVERY = 25  # updates
 SIGMA = {"smoke": SigmaRule(fixed=0.25), "quick": SigmaRule(fixed=0.25), "paper": SigmaRule(held_out=1)}
-FEWEST = 4
-"""Images of a camera that statistics may be taken from."""
 CENTRE = (RESIZED[0] - INPUT[0]) // 2, (RESIZED[1] - INPUT[1]) // 2  # first row and column
 
 Statistics = Literal["batch", "frozen", "camera"]
@@ -44,6 +40,10 @@ class Stage:
     augmentation: Augmentation = "crop"
     batch_statistics: Statistics = "batch"
 
+    def normalised_together(self, images: Tensor) -> Sequence[Tensor]:
+        """A batch's images in the parts that share statistics of batch normalisation: all, or each stream by itself."""
+        return images.split(self.batch) if self.batch_statistics == "camera" else [images]
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FineTuned(Method):
@@ -54,8 +54,8 @@ class FineTuned(Method):
     augmentation: of training images: ``mirror``, half of them; ``crop``, also moved by up to 8 pixels; ``colour``, also
     seven in ten in other colours.
     batch_statistics: what batch normalisation learns and matches with: ``batch``, the statistics of each batch in
-    training and their running mean in matching; ``frozen``, those of pre-training; ``camera``, for each camera those of
-    the training people's images of it, as the pre-trained network sees them.
+    training and their running mean in matching; ``frozen``, those of pre-training; ``camera``, in training those of
+    each stream by itself, in matching for each camera those of the training people's images of it.
     Where these six are not given they are the profile's.
     distance: between features, ``l2`` or ``cosine``.
     momentum, weight_decay, dropout: as named; biases learn at twice the rate, biases and norms have no weight decay.
@@ -96,48 +96,6 @@ class FineTuned(Method):
         return cdist(probe, gallery, "cosine" if self.distance == "cosine" else "euclidean")
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Which images are normalised together: those of one camera in one role.
-
-    number: of a role, such as ``gallery``, and a camera.
-    """
-
-    number: Mapping[tuple[str, str], int]
-
-    @classmethod
-    def of(cls, roles: Mapping[str, np.ndarray]) -> "Groups":
-        """Numbers for all cameras of the training images in each role; BenchError where all have too few images."""
-        counts = {role: Counter(cameras.tolist()) for role, cameras in roles.items()}
-        pairs = [(role, c) for role, found in counts.items() for c in sorted(found) if found[c] >= FEWEST]
-        if not pairs:
-            raise BenchError(f"statistics per camera need {FEWEST} training images of one, and no camera has as many")
-        return cls({pair: number for number, pair in enumerate(pairs)})
-
-    def rows(self, role: str, cameras: np.ndarray) -> np.ndarray:
-        """The group of each image in a role, int64; -1 for a camera that training has fewer than `FEWEST` images of."""
-        return np.array([self.number.get((role, camera), -1) for camera in cameras.tolist()], np.int64)
-
-
-def use_camera_statistics(
-    network: DGDNetwork,
-    shown: Sequence[tuple[Callable[[Tensor], Tensor], np.ndarray]],
-    compute: Compute,
-) -> None:
-    """Replace the network's statistics by one set for each group of training images, in place.
-
-    shown: for each role what brings rows of it (int64, on the device) to normalised input, and every row's group.
-    """
-    found: dict[int, Moments] = {}
-    for look, groups in shown:
-        for group in np.unique(groups[groups >= 0]):
-            rows = torch.from_numpy(np.flatnonzero(groups == group)).to(compute.device)
-            found[int(group)] = moments_of(
-                network, lambda copy, k, look=look, rows=rows: copy.features(look(rows[k])), len(rows), compute
-            )
-    group_norms(network, [found[group] for group in sorted(found)])
-
-
 def centre(rgb: Tensor) -> Tensor:
     """The INPUT-sized centre of RESIZED images, (n, 3, 160, 72) to (n, 3, 144, 56)."""
     top, left = CENTRE
@@ -155,22 +113,20 @@ def extract(
     images: np.ndarray,
     compute: Compute,
     prepare: Callable[[Tensor], Tensor] = centre,
-    groups: np.ndarray | None = None,
+    shares: Iterable[tuple[np.ndarray, Moments]] | None = None,
 ) -> np.ndarray:
     """Features (n, 256), float32, of uint8 RGB images (n, 160, 72, 3); the network is left as it is.
 
     prepare: what brings RGB in [0, 1], float (n, 3, 160, 72), to 144x56 on the network's device.
-    groups (n,), int64: whose statistics each image is normalised with, where they are grouped.
+    shares: which of the images are seen with which statistics, in place of the network's own.
     """
     batch = 256 if compute.cuda else 32
-    groups = np.full(len(images), -1) if groups is None else groups
     features = np.empty((len(images), network.fc7.out_features), np.float32)
     with compute.active():
-        for group in np.unique(groups):
-            folded = network.folded(int(group))
+        for rows, moments in [(np.arange(len(images)), None)] if shares is None else shares:
+            folded = network.folded(moments)
             compute.place(folded)
-            rows = groups == group
-            pixels = resident([images if rows.all() else images[rows]], compute)
+            pixels = resident([images if len(rows) == len(images) else images[rows]], compute)
             found = []
             for some in pixels.split(batch):
                 rgb = some.permute(0, 3, 1, 2) / 255

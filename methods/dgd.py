@@ -15,16 +15,15 @@ from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train, Trained
 from bench.plugin.weights_files import describe, initial_weights, sha256
+from methods._camera_statistics import CameraStatistics, Show
 from methods._dgd import DGD_FILE, INPUT, PART, SMOKE_WIDTH, DGDNetwork, load_dgd, normalise
 from methods._finetuning import (
     CENTRE,
     CHECKPOINT_EVERY,
     FineTuned,
-    Groups,
     Stage,
     centre_of,
     extract,
-    use_camera_statistics,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class DGD(FineTuned):
 
     name = "dgd"
     version = 2
-    uses = ("dgd", "grouped_norm", "pixels", "training")
+    uses = ("camera_statistics", "dgd", "pixels", "training")
     note = "started from Market-1501 unless its name says scratch or its profile is smoke (a narrow network)"
 
     def files(self, profile: str) -> tuple[str, ...]:
@@ -85,19 +84,29 @@ class DGD(FineTuned):
         self.compute_ = self.compute(train)
         self.network_ = self._start(train, len(people))
         stage = self.stage(FINE_TUNING, train.profile)
-        self.curves_ = self._train(train, labels, stage)
+        self.network_.frozen = stage.batch_statistics == "frozen"
+        self.curves_ = self._train(train, labels, stage) if stage.steps else None
+        self.statistics_ = None
+        if stage.batch_statistics == "camera":
+            sides = {"gallery": train.gallery, "probe": train.probe}
+            roles = {role: (self._shower(images), images.camera) for role, images in sides.items()}
+            self.statistics_ = CameraStatistics.of(self.network_, roles, self.compute_)
         self.network_.eval()
         return self
+
+    def _shower(self, images: "Images") -> Show:
+        pixels = resident([images.array()], self.compute_)
+        return lambda network, rows: network.features(centre_of(pixels, rows))
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
         return self.between(self._features(probe, "probe"), self._features(gallery, "gallery"))
 
     def _features(self, images: "Images", role: str) -> np.ndarray:
         # Without fine-tuning all splits share one network: its features are computed once and kept.
-        if self.pretrained_ and self.curves_ is None and self.groups_ is None:
+        if self.pretrained_ and self.curves_ is None and self.statistics_ is None:
             return images.features(self.pretrained_)
-        groups = self.groups_ and self.groups_.rows(role, images.camera)
-        return extract(self.network_, images.array(), self.compute_, groups=groups)
+        shares = self.statistics_ and self.statistics_.shares(role, images.camera)
+        return extract(self.network_, images.array(), self.compute_, shares=shares)
 
     def _start(self, train: Train, people: int) -> DGDNetwork:
         """The network before training; says in `initialisation_` where it comes from."""
@@ -119,29 +128,20 @@ class DGD(FineTuned):
 
         return Recipe
 
-    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves | None:
-        """Fine-tune the network; None where there is nothing to do."""
-        sides = {"gallery": given.gallery, "probe": given.probe}
-        pixels = resident([images.array() for images in sides.values()], self.compute_)
-        groups, self.groups_ = None, None
-        if stage.batch_statistics == "camera":
-            self.groups_ = Groups.of({role: images.camera for role, images in sides.items()})
-            groups = np.concatenate([self.groups_.rows(role, images.camera) for role, images in sides.items()])
-            self.compute_.place(self.network_)
-            use_camera_statistics(self.network_, [(lambda k: centre_of(pixels, k), groups)], self.compute_)
-        self.network_.frozen = stage.batch_statistics == "frozen"
-        if not stage.steps:
-            return None
+    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves:
+        """Fine-tune the network; labels: the people of the gallery images, then of the probes."""
+        pixels = resident([given.gallery.array(), given.probe.array()], self.compute_)
         parameters = parameter_groups(self.network_, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
 
         def loss(network: DGDNetwork, batch: Batch) -> dict[str, torch.Tensor]:
             rgb = cut(pixels, batch["rows"], batch["corner"], INPUT, batch["mirror"])
-            scores = network(normalise(recolour(rgb, batch.get("colour"))), batch.get("group"))
+            images = normalise(recolour(rgb, batch.get("colour")))
+            scores = torch.cat([network(stream) for stream in stage.normalised_together(images)])
             return {"total": cross_entropy(scores.float(), batch["people"])}
 
         return train(
             self.network_,
-            in_turn([len(images) for images in sides.values()], labels, groups, stage, given.seed),
+            in_turn([len(given.gallery), len(given.probe)], labels, stage, given.seed),
             loss,
             torch.optim.SGD(parameters, momentum=self.momentum, fused=self.compute_.cuda),
             stage.schedule(stage.steps),
@@ -154,12 +154,10 @@ class DGD(FineTuned):
         )
 
 
-def in_turn(
-    sides: Sequence[int], people: np.ndarray, groups: np.ndarray | None, stage: Stage, seed: int
-) -> Callable[[int], Batch]:
+def in_turn(sides: Sequence[int], people: np.ndarray, stage: Stage, seed: int) -> Callable[[int], Batch]:
     """Batch number -> so many random images of each side, each as a random crop.
 
-    sides: how many images each has, one side after the other; people, groups: of every image.
+    sides: how many images each has, one side after the other; people: of every image.
     """
     ends = np.cumsum([0, *sides])
 
@@ -169,8 +167,6 @@ def in_turn(
         looks = draw_looks(rng, len(rows), stage.augmentation)
         corner = looks.pop("shift") + np.array(CENTRE)
         drawn = {"rows": rows, "people": people[rows], "corner": corner, **looks}
-        if groups is not None:
-            drawn["group"] = groups[rows]
         return {name: torch.from_numpy(values) for name, values in drawn.items()}
 
     return batches

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,16 +16,15 @@ from bench.learning.schedules import parameter_groups, poly
 from bench.learning.training import train
 from bench.plugin.base import Train
 from bench.plugin.weights_files import describe, initial_weights
+from methods._camera_statistics import CameraStatistics
 from methods._dgd import DGD_FILE, INPUT, RESIZED, SMOKE_WIDTH, DGDNetwork, load_dgd, normalise
 from methods._finetuning import (
     CENTRE,
     CHECKPOINT_EVERY,
     FineTuned,
-    Groups,
     Stage,
     centre_of,
     extract,
-    use_camera_statistics,
 )
 from methods._srcnn import SRCNN, SRCNN_FILES, load_srcnn
 
@@ -35,10 +34,13 @@ if TYPE_CHECKING:
 # paper: the author's iterations on both data sets.  quick: chosen on held-out training people (methods/README.md).
 TRAINING = {
     "smoke": Stage(4, 6, 1, 0.01, poly, "mirror"),
-    "quick": Stage(50, 10, 1, 0.01, poly, "mirror"),
+    "quick": Stage(100, 10, 1, 0.01, poly, "mirror"),
     "paper": Stage(1000, 20, 2, 0.01, poly, "mirror"),
 }
 AUTHOR_SR_LR = (1e-8, 1e-9)  # of conv1 and conv2, of conv3 and all biases, as multiples of `lr`
+
+
+Parts = Callable[[Tensor], Sequence[Tensor]]
 
 
 class SINGNetwork(nn.Module):
@@ -56,13 +58,14 @@ class SINGNetwork(nn.Module):
             return self.sr.enhance(rgb)
         return torch.stack([self.sr(rgb[:, c : c + 1])[:, 0] for c in range(3)], dim=1).float().clamp(0, 1)
 
-    def forward(self, hr: Tensor, low: Tensor, group: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Softmax scores of the HR images and of the super-resolved `low`, in one pass; and the latter as images.
+    def forward(self, hr: Tensor, low: Tensor, parts: Parts = lambda images: [images]) -> tuple[Tensor, Tensor]:
+        """Softmax scores of the HR images and of the super-resolved `low`; and the latter as images.
 
-        One pass: batch normalisation then has the same statistics for all streams, or those of each image's `group`.
+        parts: of a batch that share the statistics of batch normalisation.
         """
         enhanced = self.enhance(low)
-        return self.reid(normalise(torch.cat([hr, enhanced])), group), enhanced
+        images = normalise(torch.cat([hr, enhanced]))
+        return torch.cat([self.reid(part) for part in parts(images)]), enhanced
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -87,14 +90,14 @@ class SING(FineTuned):
     author: sr_range 255, sr_reduction half, sr_scale 1 and SR rates of 1e-8 and 1e-9 times `lr`, whatever else is given
     for these: then re-id hardly moves the SR network.
     The others are those of `FineTuned`.  By default of the profile steps, batch, accumulate are: smoke 4, 6, 1; quick
-    50, 10, 1; paper 1,000, 20, 2; and lr is 0.01, falling as (1 - t / steps)^0.5.  SR layers have no weight decay.
+    100, 10, 1; paper 1,000, 20, 2; and lr is 0.01, falling as (1 - t / steps)^0.5.  SR layers have no weight decay.
     The author's lr is 0.01 on CAVIAR and 0.001 on MLR-VIPeR.
     The smoke profile trains networks of an eighth of the width from scratch.
     """
 
     name = "sing"
-    version = 2
-    uses = ("dgd", "grouped_norm", "pixels", "srcnn", "training")
+    version = 3
+    uses = ("camera_statistics", "dgd", "pixels", "srcnn", "training")
     scales = "own"
     note = "started from pre-trained SRCNN and Market-1501 DGD unless it says scratch or its profile is smoke (narrow)"
 
@@ -117,25 +120,31 @@ class SING(FineTuned):
             raise BenchError("SING has a synthetic stream of its own: run it without synthetic_lr")
         self.network_ = self._start(train, len(people))
         self.compute_ = self.compute(train)
-        self.curves_ = self._train(train, labels, self.stage(TRAINING, train.profile))
+        stage = self.stage(TRAINING, train.profile)
+        self.network_.reid.frozen = stage.batch_statistics == "frozen"
+        self.curves_ = self._train(train, labels, stage) if stage.steps else None
         self.compute_.place(self.network_.eval())
+        self.statistics_ = self._camera_statistics(train) if stage.batch_statistics == "camera" else None
         return self
 
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
         """Eq. 1: between F_fe(F_sr(probe)) and F_fe(gallery)."""
-        network, compute, number = self.network_, self.compute_, self.groups_
-        groups = [number and number.rows(role, side.camera) for role, side in (("probe", probe), ("gallery", gallery))]
-        enhanced = extract(network.reid, probe.array(), compute, network.enhance, groups[0])
-        return self.between(enhanced, extract(network.reid, gallery.array(), compute, groups=groups[1]))
+        statistics, network = self.statistics_, self.network_
+        shares = [
+            statistics and statistics.shares(role, side.camera)
+            for role, side in (("probe", probe), ("gallery", gallery))
+        ]
+        enhanced = extract(network.reid, probe.array(), self.compute_, network.enhance, shares[0])
+        return self.between(enhanced, extract(network.reid, gallery.array(), self.compute_, shares=shares[1]))
 
-    def loss(self, network: SINGNetwork, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, network: SINGNetwork, batch: Batch, parts: Parts = lambda images: [images]) -> dict[str, Tensor]:
         """Every term of Eq. 5 on one batch, with ``total`` the one that is minimised.
 
         batch: RGB in [0, 1]: hr (n, 3, 144, 56); low (m, 3, 160, 72), n synthetic images, if any, then genuine ones;
-        people: of hr, then of low.
+        people: of hr, then of low.  parts: as of `SINGNetwork.forward`.
         """
         hr, people, n = batch["hr"], batch["people"], len(batch["hr"])
-        scores, enhanced = network(hr, batch["low"], batch.get("group"))
+        scores, enhanced = network(hr, batch["low"], parts)
         sizes = [n, len(scores) - n] if self.no_synthetic_lr else [n, n, len(scores) - 2 * n]
         names = ["hr", "lr"] if self.no_synthetic_lr else ["hr", "synthetic", "lr"]
         streams = zip(names, scores.float().split(sizes), people.split(sizes), strict=True)
@@ -172,28 +181,23 @@ class SING(FineTuned):
             self.initialisation_ = f"{describe(sr)}; {describe(dgd)}; fc8 new"
         return network
 
-    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves | None:
-        """Train both networks; None where there is nothing to do."""
+    def _camera_statistics(self, given: Train) -> CameraStatistics:
+        hr, low = (resident([images.array()], self.compute_) for images in (given.gallery, given.probe))
+
+        def enhanced(network: DGDNetwork, rows: Tensor) -> Tensor:
+            return network.features(normalise(self.network_.enhance(low[rows].permute(0, 3, 1, 2) / 255)))
+
+        roles = {
+            "gallery": (lambda network, rows: network.features(centre_of(hr, rows)), given.gallery.camera),
+            "probe": (enhanced, given.probe.camera),
+        }
+        return CameraStatistics.of(self.network_.reid, roles, self.compute_)
+
+    def _train(self, given: Train, labels: np.ndarray, stage: Stage) -> Curves:
+        """Train both networks; labels: the people of the HR images, then of the genuine LR ones."""
         compute, network = self.compute_, self.network_
         hr = resident([given.gallery.array()], compute)
         low = resident([given.probe.array(), given.synthetic.array()], compute)
-        sides = {"gallery": given.gallery.camera, "probe": given.probe.camera, "synthetic": given.gallery.camera}
-        groups, self.groups_ = None, None
-        if stage.batch_statistics == "camera":
-            self.groups_ = Groups.of(sides)
-            groups = {role: self.groups_.rows(role, cameras) for role, cameras in sides.items()}
-            compute.place(network)
-
-            def enhanced(rows: Tensor) -> Tensor:
-                return normalise(network.enhance(low[rows].permute(0, 3, 1, 2) / 255))
-
-            both = np.concatenate([groups["probe"], groups["synthetic"]])
-            use_camera_statistics(
-                network.reid, [(lambda k: centre_of(hr, k), groups["gallery"]), (enhanced, both)], compute
-            )
-        network.reid.frozen = stage.batch_statistics == "frozen"
-        if not stage.steps:
-            return None
 
         def loss(network: SINGNetwork, batch: Batch) -> dict[str, Tensor]:
             images = {
@@ -203,7 +207,7 @@ class SING(FineTuned):
                     batch.get("low.colour"),
                 ),
             }
-            return self.loss(network, {**batch, **images})
+            return self.loss(network, {**batch, **images}, stage.normalised_together)
 
         fast, slow = (f * stage.lr for f in AUTHOR_SR_LR) if self.author else (self.sr_lr, self.sr_lr / 10)
         parameters = network.sr.parameter_groups(fast)
@@ -211,7 +215,7 @@ class SING(FineTuned):
         parameters += parameter_groups(network.reid, "dgd", stage.lr, self.weight_decay, bias_lr=2.0)
         return train(
             network,
-            self._batches(given.seed, np.split(labels, [len(hr)]), stage, groups),
+            self._batches(given.seed, np.split(labels, [len(hr)]), stage),
             loss,
             torch.optim.SGD(parameters, lr=stage.lr, momentum=self.momentum, fused=compute.cuda),
             stage.schedule(stage.steps),
@@ -224,12 +228,10 @@ class SING(FineTuned):
             term_gradients=("sr",),
         )
 
-    def _batches(
-        self, seed: int, people: list[np.ndarray], stage: Stage, groups: Mapping[str, np.ndarray] | None
-    ) -> Callable[[int], Batch]:
+    def _batches(self, seed: int, people: list[np.ndarray], stage: Stage) -> Callable[[int], Batch]:
         """Batch number -> `batch` random HR images, each also as synthetic LR, and as many genuine LR ones.
 
-        people: of the HR images and of the genuine LR ones, after which the synthetic ones stand; groups: of each role.
+        people: of the HR images and of the genuine LR ones, after which the synthetic ones stand.
         """
         hr, lr = people
         partners = [np.flatnonzero(lr == person) for person in range(max(hr.max(), lr.max()) + 1)]
@@ -253,9 +255,6 @@ class SING(FineTuned):
             drawn |= {f"low.{name}": values for name, values in low_looks.items()}
             same = [hr[rows]] if synthetic else []
             drawn["people"] = np.concatenate([hr[rows], *same, lr[others]])
-            if groups is not None:
-                same = [groups["synthetic"][rows]] if synthetic else []
-                drawn["group"] = np.concatenate([groups["gallery"][rows], *same, groups["probe"][others]])
             return {name: torch.from_numpy(values) for name, values in drawn.items()}
 
         return batches

@@ -14,7 +14,7 @@ from bench.protocol import scoring as scores
 from bench.protocol import splits as drawing
 from tests.golden_data import picture, project
 
-TRAINED = {"training", "dgd", "grouped_norm", "pixels", "srcnn"}
+TRAINED = {"training", "dgd", "camera_statistics", "pixels", "srcnn"}
 
 
 def resize() -> list[float]:
@@ -188,21 +188,23 @@ def dgd() -> list[float]:
     return [*project(features), *project(scores), network.dropout, _dgd.SMOKE_WIDTH, *rules]
 
 
-def grouped_norm() -> list[float]:
+def camera_statistics() -> list[float]:
     import torch
 
     from bench.learning.compute import PLAIN, seeded
-    from methods import _dgd, _finetuning, _grouped_norm
+    from methods import _camera_statistics, _dgd, _finetuning
 
-    images = np.stack([picture(k, 0, (160, 72)) for k in range(4)])
-    groups = np.array([0, 1, 0, 1])
+    images = np.stack([picture(k, 0, (160, 72)) for k in range(12)])
+    cameras = np.array([*"aaaabbbbbbcc"])
     with seeded(0):
         network = _dgd.DGDNetwork(width=1 / 8)
     pixels = torch.from_numpy(images)
-    _finetuning.use_camera_statistics(network, [(lambda rows: _finetuning.centre_of(pixels, rows), groups)], PLAIN)
-    norms = _grouped_norm.norms_of(network)
-    found = project(_finetuning.extract(network, images, PLAIN, groups=np.array([0, 1, -1, 0])))
-    return [*found, *(float(x) for norm in norms.values() for x in (norm.mean.sum(), norm.variance.sum()))]
+    roles = {"probe": (lambda copy, rows: copy.features(_finetuning.centre_of(pixels, rows)), cameras)}
+    found = _camera_statistics.CameraStatistics.of(network, roles, PLAIN)
+    shares = found.shares("probe", cameras)
+    features = project(_finetuning.extract(network, images, PLAIN, shares=shares))
+    moments = [*found.moments.values(), found.others]
+    return [*features, *(float(x.sum()) for group in moments for pair in group.values() for x in pair)]
 
 
 def pixels() -> list[float]:
@@ -246,6 +248,6 @@ PARTS = {
     f.__name__: f
     for f in (
         resize, lowres, splits, fusion, scoring, decode, matching, lomo, gram, distances, scales, selection,
-        dictionaries, training, dgd, grouped_norm, pixels, srcnn,
+        dictionaries, training, dgd, camera_statistics, pixels, srcnn,
     )
 }  # fmt: skip

@@ -76,11 +76,11 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
     alone = DGD(steps=6).fit(given)
     batches_seen = []
 
-    def killed(network, x, group=None):
+    def killed(network, x):
         batches_seen.append(1)
         if len(batches_seen) == 5:
             raise KeyboardInterrupt
-        return forward(network, x, group)
+        return forward(network, x)
 
     forward = DGDNetwork.forward
     monkeypatch.setattr(DGDNetwork, "forward", killed)

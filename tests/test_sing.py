@@ -33,7 +33,7 @@ def given(tmp_path_factory) -> Train:
 class Given(torch.nn.Module):
     """Scores and enhanced images written down beforehand."""
 
-    def forward(self, hr, low, group):
+    def forward(self, hr, low, parts):
         probabilities = torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.5, 0.5]])
         enhanced = torch.zeros(4, 3, 1, 2)
         enhanced[:2] = hr
@@ -120,11 +120,11 @@ def test_a_killed_training_ends_as_one_left_alone(given, tmp_path, monkeypatch) 
     alone = SING(steps=4).fit(given)
     passes = []
 
-    def killed(network, x, group=None):
+    def killed(network, x):
         passes.append(1)
         if len(passes) == 4:
             raise KeyboardInterrupt
-        return forward(network, x, group)
+        return forward(network, x)
 
     forward = DGDNetwork.forward
     monkeypatch.setattr(DGDNetwork, "forward", killed)
