@@ -78,7 +78,7 @@ def add_list(add: Add) -> None:
 
 def add_run(add: Add) -> None:
     command = add("run", "Run cells that have no result yet, and print their tables.")
-    command.add_argument("--all", action="store_true", help="every method on every data set that is there")
+    command.add_argument("--all", action="store_true", help="every method on every data set that is there; on drawn people none that trains")
     add_choice(command)
     command.add_argument("--seed", type=seed, default=0, help="seed of splits, low resolution and models (default: 0)")
     command.add_argument(
