@@ -198,6 +198,13 @@ def test_random_distances_break_the_contract() -> None:
     assert any("two fits with one seed" in problem for problem in problems("random"))
 
 
+def test_a_method_without_a_front_end_is_checked_behind_one(tmp_path) -> None:
+    """As it runs on full resolution: what it keeps there is what it keeps here."""
+    alone, cache = method_spec("l2"), Cache(tmp_path)
+    assert contract.ensure(alone, cache) == []
+    assert contract.passed(alone, cache)
+
+
 def test_a_pass_is_remembered_until_the_method_changes(tmp_path, monkeypatch) -> None:
     cache, good, bad = Cache(tmp_path), spec(Broken), spec(Broken, parameters={"how": "shape"})
     assert not contract.passed(good, cache)

@@ -73,20 +73,27 @@ def test_public_releases_are_reached_on_their_own_splits(results, dataset: str, 
     assert rank1 >= RELEASES[dataset, method][0] - 1.0
 
 
-# DGD pre-trained on Market-1501, without fine-tuning, by an implementation independent of this one, on these splits.
+# DGD as pre-trained, without fine-tuning, by an implementation independent of this one: of the first weights on these
+# splits, of the second, which came with these figures, on other random halves of the people.
+FIRST, SECOND = "dgd_market1501.safetensors", "dgd_market1501_v2.safetensors"
 PRETRAINED = {
-    ("viper[split_file=", "dgd[steps=0]"): (15.8, 29.0, 35.1, 42.9),
-    ("mlr_viper[ratio_file=", "bicubic+dgd[steps=0]"): (14.8, 26.6, 33.0, 41.3),
+    (FIRST, "viper[split_file=", "dgd[steps=0]"): ((15.8, 29.0, 35.1, 42.9), 0.5),
+    (FIRST, "mlr_viper[ratio_file=", "bicubic+dgd[steps=0]"): ((14.8, 26.6, 33.0, 41.3), 0.5),
+    (SECOND, "mlr_viper", "bicubic+dgd[steps=0]"): ((23.1,), 2.0),
+    (SECOND, "caviar", "bicubic+dgd[steps=0]"): ((10.3,), 2.0),
 }
 
 
-@pytest.mark.parametrize(("dataset", "method"), PRETRAINED)
-def test_the_pretrained_network_matches_as_elsewhere(results, dataset: str, method: str) -> None:
-    """Within half a point at every rank."""
-    cells = [r for r in results if r.cell.method == method and r.cell.dataset.startswith(dataset)]
+@pytest.mark.parametrize(("weights", "dataset", "method"), PRETRAINED)
+def test_the_pretrained_network_matches_as_elsewhere(results, weights: str, dataset: str, method: str) -> None:
+    """Within half a point at every rank on the same splits, within two at rank 1 on others."""
+    found = [r for r in results if r.cell.method == method and f"{weights} " in str(r.finished.initialisation)]
+    same = str.startswith if dataset.endswith("=") else str.__eq__
+    cells = [r for r in found if same(r.cell.dataset, dataset)]
     assert sorted(r.cell.split for r in cells) == list(range(10))
+    expected, allowed = PRETRAINED[weights, dataset, method]
     means = [sum(10 * r.finished.cmc[rank - 1] for r in cells) for rank in (1, 5, 10, 20)]
-    assert means == pytest.approx(PRETRAINED[dataset, method], abs=0.5)
+    assert means[: len(expected)] == pytest.approx(expected, abs=allowed)
 
 
 def test_shots_are_those_of_the_source() -> None:

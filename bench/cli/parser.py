@@ -78,7 +78,8 @@ def add_list(add: Add) -> None:
 
 def add_run(add: Add) -> None:
     command = add("run", "Run cells that have no result yet, and print their tables.")
-    command.add_argument("--all", action="store_true", help="every method on every data set that is there; on drawn people none that trains")
+    every = "every method on every data set that is there; on drawn people none that trains"
+    command.add_argument("--all", action="store_true", help=every)
     add_choice(command)
     command.add_argument("--seed", type=seed, default=0, help="seed of splits, low resolution and models (default: 0)")
     command.add_argument(

@@ -24,7 +24,7 @@ from bench.engine.alone import extractors_of, extracts_alone, upscales_alone, wa
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.decode import one_line
-from bench.engine.embedded import embedded_dataset, runnable_spec
+from bench.engine.embedded import behind_a_frontend, embedded_dataset, runnable_spec
 from bench.engine.enhancing import check_enhancer
 from bench.engine.identity import described, modules_of, part_version, short_hash, uses
 from bench.engine.matching import match, training
@@ -125,7 +125,7 @@ def ensure(spec: MethodSpec, cache: Cache) -> list[str]:
     """
     if passed(spec, cache):
         return []
-    problems = [problem for _, problem in check_spec(spec) if problem]
+    problems = [problem for _, problem in check_spec(behind_a_frontend(spec)) if problem]
     if not problems:
         with cache.writing(), write_atomically(mark(spec, cache)) as file:
             file.write(json.dumps({"method": spec.text}).encode())

@@ -30,9 +30,13 @@ def runnable_spec(text: str) -> MethodSpec:
         method = Plugin(Pixels.name, "method", __name__, Pixels.__name__, "", "", {})
         given = frontend_parameters(text)
         return MethodSpec(f"{name}+{method.name}", method, {}, plugins.get("frontend", name), given)
-    spec = method_spec(text)
+    return behind_a_frontend(method_spec(text))
+
+
+def behind_a_frontend(spec: MethodSpec) -> MethodSpec:
+    """The method itself; one that needs a front-end, if not on full resolution, behind the first there is."""
     if spec.frontend is None and spec.method.attributes.get("scales", "front-end") == "front-end":
-        return method_spec(f"{plugins.names('frontend')[0]}+{text}")
+        return method_spec(f"{registry().names('frontend')[0]}+{spec.text}")
     return spec
 
 
