@@ -49,11 +49,27 @@ def drawn(dataset: str) -> str:
     return canonical("synthetic", [{**pairs, **SMALL}]) if real else dataset
 
 
+PICTURES = ("ranks", "samples", "qualitative")
+"""What is shown of images, which drawn people must be in place of here."""
+
+
+def needed(words: Sequence[str]) -> list[str]:
+    """The command that computes the cell which a command shows images of, empty where none is."""
+    if words[0] == "ranks" or (words[0] == "plot" and words[1] in PICTURES and "-m" in words):
+        method = words[1] if words[0] == "ranks" else words[words.index("-m") + 1]
+        return shortened(["run", "-m", method, "-d", words[words.index("-d") + 1]])
+    return []
+
+
 def shortened(words: Sequence[str]) -> list[str]:
     """A command as it is tested: what would compute does so on drawn people, for seconds."""
     kind = words[0]
+    if kind == "init-method":
+        return [*words, "--plugins", "plugins"]
     if kind == "prepare":
         return [kind, *(drawn(word) for word in words[1:])]
+    if kind == "ranks" or (kind == "plot" and words[1] in PICTURES):
+        return [drawn(word) for word in words]
     if kind not in ("run", "pretrain"):
         return list(words)
     found = [drawn(word) if before == "-d" else word for before, word in pairwise(words)]
@@ -79,18 +95,17 @@ def classes(page: str) -> Iterator[tuple[str, str]]:
             yield name[1], text
 
 
-def photographs(folder: Path, size: tuple[int, int] | None = None) -> None:
-    """Drawn people as files, two cameras and three images each; people.csv and my.csv beside the folder list them."""
+def photographs(folder: Path, size: tuple[int, int] = (48, 128)) -> list[str]:
+    """Drawn people as files, of two cameras; rows of a list of them, ``path,person,camera``."""
     from PIL import Image
 
     from datasets.synthetic import draw_person
 
-    rows = ["path,person,camera"]
+    rows = []
     for k in range(12):
         for camera in "ab":
             path = folder / f"cam_{camera}" / f"p{k}_0.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draw_person(k, camera)).resize(size or (48, 128)).save(path, quality=95)
+            Image.fromarray(draw_person(k, camera)).resize(size).save(path, quality=95)
             rows.append(f"{path.relative_to(folder.parent)},p{k},{camera}")
-    for name in ("people.csv", "my.csv"):
-        (folder.parent / name).write_text("\n".join(rows))
+    return rows

@@ -10,7 +10,7 @@ import pytest
 from bench.cli import build_parser
 from methods._dgd import DGD_FILE
 from tests.conftest import ROOT
-from tests.pages import PAGES, blocks, classes, command, lines, photographs, shortened
+from tests.pages import PAGES, blocks, classes, command, lines, needed, photographs, shortened
 
 OTHERS = ("python3 -m venv", "python -m pip install", "python3 FOLDER", "python -m tests.")
 """Beginnings of lines that call something else: set-up, which .ci/run follows, and what test_go.py starts."""
@@ -30,7 +30,11 @@ def test_commands_are_those_that_there_are(page: str) -> None:
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
     """A folder with what the examples name: pictures and their lists, weights, the pages' plug-ins, a store."""
-    photographs(tmp_path / "photos")
+    listed = photographs(tmp_path / "photos")
+    ratios = [f"{row.split(',')[0]},1/{2 + k % 3}" for k, row in enumerate(listed)]
+    files = {"people.csv": ["path,person,camera", *listed], "ratios.csv": ["path,ratio", *ratios]}
+    for name, rows in {**files, "my.csv": files["people.csv"], "names.txt": ["bicubic+xqda=XQDA"]}.items():
+        (tmp_path / name).write_text("\n".join(rows))
     photographs(tmp_path / "photographs", size=(96, 128))
     (tmp_path / "weights").mkdir()
     shutil.copy(ROOT / "methods" / "weights" / DGD_FILE, tmp_path / "weights")
@@ -58,19 +62,25 @@ def place(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize("page", PAGES)
 def test_examples_run(page: str, place: Path, bench, monkeypatch) -> None:
     bench("run", "-m", "bicubic+l2", "-d", "synthetic[identities=24]", "--splits", "0", "--jobs", "1")
+    names: dict[str, object] = {"__name__": "example"}
     for language, text in blocks(page):
         if language == "python":
-            if "matplotlib" in text:
+            if "matplotlib" in text or "bench.plot" in text:
                 pytest.importorskip("matplotlib")
-            exec(compile(text, page, "exec"), {"__name__": "example"})
+            exec(compile(text, page, "exec"), names)
             continue
         for line in lines(text):
             variables, words = command(line)
             if "BENCH_RESULTS" in variables:
                 monkeypatch.setenv("BENCH_RESULTS", variables["BENCH_RESULTS"].replace("$SLURM_SUBMIT_DIR", str(place)))
             words = [word.replace("$SLURM_ARRAY_TASK_ID", "0") for word in words]
-            if words:
-                given = [name for word in shortened(words) for name in glob.glob(word) or [word]]
-                done = bench(*given)
-                expected = re.search(r"exit code (\d)", line)
-                assert done.code == (int(expected[1]) if expected else 0), (line, given, done.err)
+            if not words:
+                continue
+            if before := needed(words):
+                assert bench(*before).code == 0, (line, before)
+            if words[0] == "init-dataset":  # which overwrites nothing
+                Path(words[-1]).unlink()
+            given = [name for word in shortened(words) for name in glob.glob(word) or [word]]
+            done = bench(*given)
+            expected = re.search(r"exit code (\d)", line)
+            assert done.code == (int(expected[1]) if expected else 0), (line, given, done.err)
