@@ -54,6 +54,12 @@ def shortened(words: Sequence[str]) -> list[str]:
     kind = words[0]
     if kind == "prepare":
         return [kind, *(drawn(word) for word in words[1:])]
+    if shows_lists(words):
+        return [kind, *(drawn(word) if before == "-d" else word for before, word in pairwise(words))]
+    if kind == "init-method":
+        return [*words, "--plugins", "plugins"]
+    if kind == "init-dataset":
+        return [f"new-{word}" if before == "-o" else word for before, word in pairwise(["", *words])]
     if kind not in ("run", "pretrain"):
         return list(words)
     found = [drawn(word) if before == "-d" else word for before, word in pairwise(words)]
@@ -69,6 +75,20 @@ def shortened(words: Sequence[str]) -> list[str]:
     kept = {"--splits": None} if not of_files and "--splits" in found else {}
     short = [word for pair in SHORT.items() if pair[0] not in kept for word in pair]
     return [kind, *found, *(["-d", drawn("viper")] if "--all" in found else []), *short]
+
+
+def shows_lists(words: Sequence[str]) -> bool:
+    """Whether a command needs what only cells of these versions keep, or the images themselves."""
+    return words[0] == "ranks" or words[:2] in (["plot", "ranks"], ["plot", "qualitative"], ["plot", "samples"])
+
+
+def needed(words: Sequence[str]) -> list[str]:
+    """What must have run before a command that shows lists; empty where nothing must."""
+    after = dict(pairwise(words))
+    method = words[1] if words[0] == "ranks" else after.get("-m")
+    if not method or not shows_lists(words):
+        return []
+    return ["run", "-m", method, "-d", drawn(after["-d"]), "--splits", "0", "--profile", "smoke", "--jobs", "1"]
 
 
 def classes(page: str) -> Iterator[tuple[str, str]]:
@@ -94,3 +114,5 @@ def photographs(folder: Path, size: tuple[int, int] | None = None) -> None:
             rows.append(f"{path.relative_to(folder.parent)},p{k},{camera}")
     for name in ("people.csv", "my.csv"):
         (folder.parent / name).write_text("\n".join(rows))
+    probes = [row.split(",")[0] for row in rows if row.endswith(",a")]
+    (folder.parent / "ratios.csv").write_text("\n".join(["path,ratio", *(f"{probe},1/2" for probe in probes)]))

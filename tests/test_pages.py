@@ -10,7 +10,7 @@ import pytest
 from bench.cli import build_parser
 from methods._dgd import DGD_FILE
 from tests.conftest import ROOT
-from tests.pages import PAGES, blocks, classes, command, lines, photographs, shortened
+from tests.pages import PAGES, blocks, classes, command, lines, needed, photographs, shortened
 
 OTHERS = ("python3 -m venv", "python -m pip install", "python3 FOLDER", "python -m tests.")
 """Beginnings of lines that call something else: set-up, which .ci/run follows, and what test_go.py starts."""
@@ -32,6 +32,7 @@ def place(tmp_path, monkeypatch) -> Path:
     """A folder with what the examples name: pictures and their lists, weights, the pages' plug-ins, a store."""
     photographs(tmp_path / "photos")
     photographs(tmp_path / "photographs", size=(96, 128))
+    (tmp_path / "names.txt").write_text("bicubic+l2=L2\n")
     (tmp_path / "weights").mkdir()
     shutil.copy(ROOT / "methods" / "weights" / DGD_FILE, tmp_path / "weights")
     for camera, folder in (("a", "far"), ("b", "near")):
@@ -70,6 +71,8 @@ def test_examples_run(page: str, place: Path, bench, monkeypatch) -> None:
                 monkeypatch.setenv("BENCH_RESULTS", variables["BENCH_RESULTS"].replace("$SLURM_SUBMIT_DIR", str(place)))
             words = [word.replace("$SLURM_ARRAY_TASK_ID", "0") for word in words]
             if words:
+                if before := needed(words):
+                    assert bench(*before).code == 0, before
                 given = [name for word in shortened(words) for name in glob.glob(word) or [word]]
                 done = bench(*given)
                 expected = re.search(r"exit code (\d)", line)
