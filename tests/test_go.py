@@ -194,7 +194,7 @@ class TestTime:
             "print(a.pid, flush=True); time.sleep(60)"
         )
         start = time.monotonic()
-        assert go.watched([sys.executable, "-c", code], tmp_path, dict(os.environ), 1) < 0
+        assert go.watched([sys.executable, "-c", code], tmp_path, dict(os.environ), 1) == budget.EXIT_CODE
         assert time.monotonic() - start < 6
         child = int((tmp_path / "log.txt").read_text().split()[-1])
         state = Path(f"/proc/{child}/stat")

@@ -13,9 +13,11 @@ LARGEST = 2**20
 SUFFIX = ".safetensors"
 
 Arrays = Mapping[str, np.ndarray]
+Enhancers = Mapping[str, Arrays]
+"""By anchor."""
 
 
-def packed(enhancers: Mapping[str, Arrays]) -> bytes:
+def packed(enhancers: Enhancers) -> bytes:
     """The content of a file, of the arrays by anchor; BenchError where it would be too large."""
     from safetensors.numpy import save
 

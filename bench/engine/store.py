@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from bench.engine.enhancers import SUFFIX, Arrays, packed, unpacked
+from bench.engine.enhancers import SUFFIX, Arrays, Enhancers, packed, unpacked
 from bench.engine.identity import Cell, source_of
 from bench.engine.record import FORMAT, Failure, File, Record, decoded
 from bench.errors import BenchError, StorageError
@@ -124,29 +124,24 @@ class Store:
                     continue  # told by whoever reads the whole store
         return found
 
-    def put(
-        self,
-        cell: Cell,
-        record: Record,
-        distances: Mapping[str, np.ndarray],
-        enhancer: Mapping[str, Arrays] = {},
-    ) -> None:
+    def put(self, cell: Cell, record: Record, distances: Arrays, enhancers: Enhancers | None = None) -> None:
         """Write a finished cell: distances first, so that a cell that is there has them; any failure record goes.
 
-        enhancer: arrays of each anchor; BenchError, and nothing written, where they are too large.
+        enhancers: arrays of each anchor; BenchError, and nothing written, where they are too large.
 
         Cells of the same data and weights that other versions of the code had at this place go too.
         """
-        kept = packed(enhancer) if enhancer else b""
+        kept = packed(enhancers) if enhancers else b""
         try:
             with write_atomically(self.distances_path(cell)) as file:
                 arrays: dict[str, Any] = {name: d.astype(np.float64) for name, d in distances.items()}
                 np.savez(file, **arrays)
-            self.enhancers_path(cell).unlink(missing_ok=True)
             if kept:
                 with write_atomically(self.enhancers_path(cell)) as file:
                     file.write(kept)
             self._write(self.path(cell), cell, {"record": record})
+            if not kept:
+                self.enhancers_path(cell).unlink(missing_ok=True)
             self.failed_path(cell).unlink(missing_ok=True)
             for other in self.others(cell):
                 if (other.cell.data, other.cell.weights) == (cell.data, cell.weights):

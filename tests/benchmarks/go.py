@@ -34,6 +34,7 @@ HERE = Path(__file__).resolve().parent
 PART = 16 * 2**20
 """Bytes of a part: what comes back from a lent machine is often limited."""
 PACKING = 10.0  # seconds
+OUT_OF_TIME = 4  # exit code: the same again goes on
 PATIENCE = 10.0  # seconds past its own budget after which a campaign is killed; after half of them it is told to end
 UNITS = {"h": 3600, "m": 60, "s": 1}
 RECORDS, WEIGHTS, CHECKPOINTS = (".json", ".jsonl", ".txt"), ".safetensors", ".pt"
@@ -178,7 +179,7 @@ def campaign(name: str, scratch: Path, passed_on: list[str], seconds: float) -> 
 
 
 def watched(command: list[str], work: Path, environment: dict[str, str], seconds: float) -> int:
-    """Run a command, with all its processes gone by `PATIENCE` after so many seconds; its exit code."""
+    """Run a command, all its processes gone by `PATIENCE` after so many seconds; its exit code, or `OUT_OF_TIME`."""
     process = subprocess.Popen(
         command, cwd=work, env=environment, text=True, errors="replace",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -188,7 +189,8 @@ def watched(command: list[str], work: Path, environment: dict[str, str], seconds
     reader.start()
     with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # what there is by then is packed all the same
         process.wait(seconds + PATIENCE / 2)
-    if process.poll() is None:
+    late = process.poll() is None
+    if late:
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(PATIENCE / 2)
@@ -197,7 +199,7 @@ def watched(command: list[str], work: Path, environment: dict[str, str], seconds
     code = process.wait()
     reader.join(1.0)  # a process that left the group may hold the pipe for ever
     over.set()
-    return code
+    return OUT_OF_TIME if late else code
 
 
 def show(process: "subprocess.Popen[str]", path: Path, over: threading.Event) -> None:
