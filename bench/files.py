@@ -1,4 +1,4 @@
-"""Writing files so that none is ever seen half, and giving back the memory of those that are mapped."""
+"""Writing files so that none is ever seen half, reading those of strangers, giving back the memory of mapped ones."""
 
 import errno
 import hashlib
@@ -12,12 +12,14 @@ from typing import BinaryIO
 
 import numpy as np
 
+from bench.errors import BenchError, UsageError
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open ``path.partial`` for writing bytes and rename it to `path` when all went well: no half file is ever seen.
 
-    One writer at a time: callers hold a lock.  What a killed writer leaves is overwritten by the next.
+    One writer at a time: callers that may meet another hold a lock.  What a killed writer leaves the next overwrites.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -35,6 +37,21 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file that a user named, open for bytes and never seen half; a device or a pipe is written to as it is.
+
+    UsageError for a folder; BenchError, in a line, where it cannot be written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file in it")
+    try:
+        with write_atomically(path) if path.is_file() or not path.exists() else path.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def require_file(path: Path) -> None:

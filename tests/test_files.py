@@ -1,12 +1,17 @@
-"""Names of files made of texts."""
+"""Names of files made of texts, and files that users name."""
 
+import os
+import stat
 import subprocess
 import sys
+import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.files import safe_name
+from bench.errors import UsageError
+from bench.files import safe_name, writing
 from tests.conftest import ROOT
 
 
@@ -45,3 +50,28 @@ except StorageError as error:
     done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"cannot write to the cache {tmp_path}: File too large")
     assert not list(tmp_path.rglob("*.partial"))
+
+class TestWriting:
+    def test_a_pipe_is_written_to_and_stays_one(self, tmp_path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+        found: list[bytes] = []
+        reader.start()
+        with writing(pipe) as file:
+            file.write(b"rows")
+        reader.join(10)
+        assert found == [b"rows"]
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+    def test_a_failure_leaves_the_file_as_it_was(self, tmp_path) -> None:
+        path = tmp_path / "cells.csv"
+        path.write_bytes(b"before")
+        with pytest.raises(ZeroDivisionError), writing(path) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+        assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cells.csv", b"before")]
+
+    def test_a_folder_is_no_file(self, tmp_path) -> None:
+        with pytest.raises(UsageError, match="name a file in it"), writing(tmp_path):
+            pass

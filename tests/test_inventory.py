@@ -92,7 +92,7 @@ def test_adopted_cells_bring_it_along(bench, small, tmp_path, monkeypatch) -> No
 
 
 WRONG = {
-    "another format": ({"format": 2}, "format 2, this version reads format 1"),
+    "another format": ({"format": 2}, "newer version of bench (format 2, this one reads 1)"),
     "another data set": ({"dataset": "viper"}, "it is of viper"),
     "another digest": ({"data": "e" * 64}, "data eeee"),
     "a digest that is a path": ({"data": "d" * 16 + "/../" * 12}, "data"),

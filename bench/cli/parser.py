@@ -3,12 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.cli.parser_own import add_own
+from bench.cli.parser_own import Add, add_own
 from bench.cli.values import jobs, parse_duration, seed
 from bench.errors import UsageError
 
@@ -24,9 +23,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         raise UsageError(f"{message} (see {self.prog} --help)")
-
-
-Add = Callable[[str, str], argparse.ArgumentParser]
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.cli.values import count
+
 Add = Callable[[str, str], argparse.ArgumentParser]
 
 
@@ -49,7 +51,11 @@ def add_init_dataset(add: Add) -> None:
         " 'lr_manifest[probe_camera=b]' (default: one that shrinks the probe side)",
     )
     command.add_argument(
-        "--min-cameras", type=int, default=1, metavar="N", help="list only people whom so many cameras see (default: 1)"
+        "--min-cameras",
+        type=count,
+        default=1,
+        metavar="N",
+        help="list only people whom so many cameras see (default: 1)",
     )
 
 
@@ -66,7 +72,4 @@ def add_features(add: Add) -> None:
 
 def ranks(text: str) -> tuple[int, ...]:
     """Different ranks, rising."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() and 0 < len(part.lstrip("0")) <= 9 for part in parts):
-        raise argparse.ArgumentTypeError("whole numbers from 1 are expected, such as 1,5,10,20")
-    return tuple(sorted({int(part) for part in parts}))
+    return tuple(sorted({count(part.strip()) for part in text.split(",")}))

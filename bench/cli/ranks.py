@@ -6,9 +6,10 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 
-from bench.cli.stores import read_cells, reading_folders, report_problems
+from bench.cli.stores import reading_folders, report_problems
 from bench.engine.inventory import Inventory
 from bench.engine.ranked import Ranked, ranked_lists
+from bench.engine.store import read_stores
 from bench.report.escape import for_csv
 from bench.report.one import find_cell, images_of, with_lists
 from bench.report.render import write_text
@@ -21,7 +22,7 @@ COLUMNS = (
 
 def ranks_command(options: Namespace) -> int:
     folders = reading_folders(options.results)
-    results, problems = read_cells(options)
+    results, problems = read_stores(folders)
     found = find_cell(results, options.method, options.dataset, options.split, options.seed, options.profile)
     result = with_lists(found, options.dataset, folders)
     images = images_of(result, options.dataset, folders)

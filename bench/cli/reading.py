@@ -78,8 +78,9 @@ def status_command(options: Namespace) -> int:
 
     if options.clean:
         clean(options)
-    results, problems = read_cells(options, failures=True)
-    problems += inventory.problems(reading_folders(options.results))
+    folders = reading_folders(options.results)
+    results, problems = read_stores(folders, failures=True)
+    problems += inventory.problems(folders)
     rows = summarise(results)
     cells = [asdict(row) for row in rows]
     print(json.dumps({"cells": cells, "problems": problems}, indent=1) if options.json else as_text(rows))

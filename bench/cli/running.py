@@ -140,7 +140,7 @@ def make_settings(options: Namespace) -> "Settings":
         weights=weights_folder(options.weights),
         compile=options.compile,
         deterministic=options.deterministic,
-        enhancers=parse_splits(options.enhancers),
+        enhancers=parse_splits(options.enhancers, "--enhancers"),
         budget=budget.current(),
     )
 

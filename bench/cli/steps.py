@@ -113,6 +113,7 @@ def check_names(steps: Sequence[Step]) -> None:
                     resolve(method_spec, expand(options.method, method_names()), Plan())
                     check_datasets(options.dataset)
                     parse_splits(options.splits or "0")
+                    parse_splits(options.enhancers, "--enhancers")
                 elif step.options is not None and step.options.command == "pretrain":
                     make_recipe(step.options.name)
                     check_datasets([step.options.dataset] if step.options.dataset else [])

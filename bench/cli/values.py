@@ -7,6 +7,7 @@ from bench.errors import UsageError
 
 SEEDS = 2**63
 MOST_JOBS = 4096
+MOST = 10**9
 
 
 def whole(text: str, least: int, end: int, shown: str) -> int:
@@ -23,6 +24,10 @@ def whole(text: str, least: int, end: int, shown: str) -> int:
 
 def seed(text: str) -> int:
     return whole(text, 0, SEEDS, "2**63")
+
+
+def count(text: str) -> int:
+    return whole(text, 1, MOST + 1, "a billion")
 
 
 def jobs(text: str) -> int:
@@ -43,8 +48,8 @@ def shorten(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
-def parse_splits(text: str) -> tuple[int, ...]:
-    """``0-9`` or ``0,2,5-7`` -> numbers in order."""
+def parse_splits(text: str, option: str = "--splits") -> tuple[int, ...]:
+    """``0-9`` or ``0,2,5-7`` -> numbers in order; UsageError, naming the option, for anything else."""
     from bench.engine.plan import MOST_SPLITS
 
     numbers: set[int] = set()
@@ -52,9 +57,9 @@ def parse_splits(text: str) -> tuple[int, ...]:
         match = re.fullmatch(r"(\d{1,20})(?:-(\d{1,20}))?", part.strip(), re.ASCII)
         if not match or (match[2] and int(match[2]) < int(match[1])):
             shown = text if len(text) < 60 else f"{text[:57]}..."
-            raise UsageError(f"--splits {shown}: expected numbers and ranges such as 0-9 or 0,2,5-7")
+            raise UsageError(f"{option} {shown}: expected numbers and ranges such as 0-9 or 0,2,5-7")
         first, last = int(match[1]), int(match[2] or match[1])
         if last >= MOST_SPLITS:
-            raise UsageError(f"--splits {part.strip()}: splits are numbered from 0 to {MOST_SPLITS - 1}")
+            raise UsageError(f"{option} {part.strip()}: splits are numbered from 0 to {MOST_SPLITS - 1}")
         numbers |= set(range(first, last + 1))
     return tuple(sorted(numbers))

@@ -17,8 +17,8 @@ from bench.engine.cache import header
 from bench.engine.decode import SUFFIXES, decode
 from bench.engine.identity import part_version, uses
 from bench.engine.listed import files_below
-from bench.errors import BenchError, DataError, NotApplicable, UsageError
-from bench.files import write_atomically
+from bench.errors import BenchError, DataError, NotApplicable
+from bench.files import writing
 from bench.plugin.base import Photo
 from bench.plugin.locate import describe
 from bench.plugin.spec import MethodSpec
@@ -117,24 +117,19 @@ def write_features(path: Path, names: Sequence[str], blocks: Iterable[np.ndarray
 
     One block is in memory at a time.  BenchError where the file cannot be written; then there is none.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file in it")
     rows = tqdm(total=len(names), desc="describing", file=sys.stderr, disable=None, delay=1, leave=False, unit="image")
-    try:
-        with rows, write_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
-            left = iter(blocks)
-            first = next(left)
-            with archive.open("features.npy", "w", force_zip64=True) as member:
-                member.write(header(np.dtype("<f4"), (len(names), first.shape[1])))
-                for block in chain([first], left):
-                    if block.shape[1] != first.shape[1]:
-                        raise BenchError(f"features of {block.shape[1]} numbers after others of {first.shape[1]}")
-                    member.write(np.ascontiguousarray(block, "<f4").data)
-                    rows.update(len(block))
-            for name, value in (("names", list(names)), ("about", json.dumps(about))):
-                content = io.BytesIO()
-                np.save(content, np.array(value), allow_pickle=False)
-                archive.writestr(f"{name}.npy", content.getvalue())
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+    with rows, writing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        left = iter(blocks)
+        first = next(left)
+        with archive.open("features.npy", "w", force_zip64=True) as member:
+            member.write(header(np.dtype("<f4"), (len(names), first.shape[1])))
+            for block in chain([first], left):
+                if block.shape[1] != first.shape[1]:
+                    raise BenchError(f"features of {block.shape[1]} numbers after others of {first.shape[1]}")
+                member.write(np.ascontiguousarray(block, "<f4").data)
+                rows.update(len(block))
+        for name, value in (("names", list(names)), ("about", json.dumps(about))):
+            content = io.BytesIO()
+            np.save(content, np.array(value), allow_pickle=False)
+            archive.writestr(f"{name}.npy", content.getvalue())
     return int(first.shape[1])

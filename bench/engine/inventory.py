@@ -16,9 +16,9 @@ import numpy as np
 from msgspec import Meta
 
 from bench.engine.identity import Cell
-from bench.engine.record import Index
+from bench.engine.record import Index, Versioned, check_format
 from bench.engine.store import LARGEST_FILE, Store, cannot_write
-from bench.errors import BenchError, counted
+from bench.errors import BenchError, DataError, counted
 from bench.files import read_regular, safe_name, write_atomically
 from bench.protocol.fusion import ANCHORS
 from bench.protocol.splits import Split, check_split, make_split
@@ -61,8 +61,6 @@ class Inventory(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=Tr
     images: Annotated[tuple[Photo, ...], Meta(min_length=2)]
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise ValueError(f"format {self.format}, this version reads format {FORMAT}")
         known = {"", *map(str, ANCHORS)}
         if wrong := next((photo for photo in self.images if photo.ratio not in known), None):
             raise ValueError(f"ratio {wrong.ratio!r}; known are {', '.join(map(str, ANCHORS))}")
@@ -101,7 +99,7 @@ class Inventory(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=Tr
         if self.splits is None:
             return make_split(self.people, index, seed)
         if index not in self.splits:
-            raise BenchError(f"the table of images of {self.dataset} has no split {index}")
+            raise DataError(f"the table of images of {self.dataset} has no split {index}")
         split = Split(*(np.array(part, np.int64) for part in self.splits[index]))
         check_split(split, self.people)
         return split
@@ -137,7 +135,9 @@ def find(stores: Iterable[Path], cell: Cell) -> Inventory | None:
 def read(path: Path) -> Inventory:
     """Read a table; BenchError, naming it, when it is damaged, of another format, or not what its name says."""
     try:
-        found = msgspec.json.decode(read_regular(path, LARGEST_FILE, "a table has"), type=Inventory)
+        content = read_regular(path, LARGEST_FILE, "a table has")
+        check_format(path, msgspec.json.decode(content, type=Versioned).format, FORMAT)
+        found = msgspec.json.decode(content, type=Inventory)
         if [safe_name(found.dataset), f"images-{found.data[:DIGITS]}.json"] != list(path.parts[-2:]):
             raise ValueError(f"it is of {found.dataset}, data {found.data[:DIGITS]}")
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:

@@ -39,12 +39,17 @@ class Found:
 
     def seen_by(self, cameras: int) -> "Found":
         """Only the people whom at least so many cameras see; DataError where there are none."""
-        seen = Counter(person for person, _ in set(zip(self.labels("identity"), self.labels("camera"), strict=True)))
+        seen = self.cameras_of
         kept = {path: one for path, one in self.fit.items() if seen[one.fields["identity"]] >= cameras}
         if not kept:
             raise DataError(f"nobody below {self.folder} is seen by {counted(cameras, 'camera')}")
         out = sum(count < cameras for count in seen.values())
         return replace(self, fit=kept, left_out=out)
+
+    @property
+    def cameras_of(self) -> Counter[str]:
+        """Person -> how many cameras see them."""
+        return Counter(person for person, _ in set(zip(self.labels("identity"), self.labels("camera"), strict=True)))
 
     def labels(self, name: str) -> list[str]:
         """Of all images that fit, what a field says."""
@@ -160,7 +165,7 @@ def words(fields: Mapping[str, str]) -> str:
 def as_text(found: Found) -> list[str]:
     """What was understood, in lines."""
     people, cameras = Counter(found.labels("identity")), Counter(found.labels("camera"))
-    seen = Counter(person for person, _ in set(zip(found.labels("identity"), found.labels("camera"), strict=True)))
+    seen = found.cameras_of
     least, most, middle = min(people.values()), max(people.values()), statistics.median(people.values())
     each = counted(least, "image") if least == most else f"{least:,} to {counted(most, 'image')}, median {middle:g},"
     names = [f"{name} ({count:,})" for name, count in sorted(cameras.items())]

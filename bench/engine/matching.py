@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class Model:
     curves: dict[str, Any]
     fit_seconds: float
     match_seconds: float
-    enhancer: dict[str, np.ndarray] = field(default_factory=dict)
+    enhancer: dict[str, np.ndarray]
 
 
 def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_people: np.ndarray, fold: int = 0) -> Model:

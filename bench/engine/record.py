@@ -215,11 +215,11 @@ def decoded(path: Path, content: bytes) -> File:
     return file
 
 
-def check_format(path: Path, version: int) -> None:
-    if version > FORMAT:
+def check_format(path: Path, version: int, known: int = FORMAT) -> None:
+    if version > known:
         raise BenchError(
-            f"{path} was written by a newer version of bench (format {version}, this one reads {FORMAT}): update"
+            f"{path} was written by a newer version of bench (format {version}, this one reads {known}): update"
             " bench to read it"
         )
-    if version < FORMAT:
-        raise ValueError(f"format {version}, this version reads format {FORMAT}")
+    if version < known:
+        raise ValueError(f"format {version}, this version reads format {known}")

@@ -17,8 +17,8 @@ from bench.protocol.splits import read_rows
 
 def write_missing(tasks: Sequence[Task], settings: Settings) -> Iterator[str]:
     """Write the tables of the tasks' data sets that the store of a run lacks; a line for each that cannot be."""
-    for data in {(task.data.spec.identity, task.data.digest): task.data for task in tasks}.values():
-        if inventory.path_of(settings.store, data.spec.identity, data.digest).exists():
+    for place, data in {(task.cell.dataset, task.cell.data): task.data for task in tasks}.items():
+        if inventory.path_of(settings.store, *place).exists():
             continue
         try:
             with isolated():
@@ -30,10 +30,13 @@ def write_missing(tasks: Sequence[Task], settings: Settings) -> Iterator[str]:
             yield f"no table of images of {data.spec.text}: {describe(error)}"
 
 
-def take(data: Data, root: Path | None, seed: int) -> Inventory:
-    """The table of a data set; DataError where its reader yields other images than when it was loaded."""
+def take(data: Data, root: Path | None, seed: int, photos: Sequence[Taken] | None = None) -> Inventory:
+    """The table of a data set; DataError where its reader yields other images than when it was loaded.
+
+    photos: in order, where they have been listed already.
+    """
     dataset = data.spec.build()
-    photos = arranged(list_photos(dataset, root))
+    photos = arranged(list_photos(dataset, root)) if photos is None else photos
     labels = (*data.identities, *data.distractors)
     loaded = [(labels[i], camera) for i, camera in zip(data.identity, data.camera.tolist(), strict=True)]
     if [(photo.identity, str(photo.camera)) for photo in photos] != loaded:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError, UsageError
-from bench.files import write_atomically
+from bench.errors import UsageError
+from bench.files import writing
 
 if TYPE_CHECKING:
     from bench.figures.canvas import Figure
@@ -25,8 +25,5 @@ def write(figure: "Figure", path: Path) -> None:
     from bench.figures.canvas import encoded
 
     content = encoded(figure, form_of(path))
-    try:
-        with write_atomically(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+    with writing(path) as file:
+        file.write(content)

@@ -83,7 +83,7 @@ def load_pictures(request: Request, dataset: str) -> Pictures:
         photos = arranged(list_photos(own, request.data))
         data = load(spec, request.data, request.seed, cache, photos)
         taken = originals(photos, own.name, cache)[1]
-        return Pictures(data, taken, stocktaking.take(data, request.data, request.seed))
+        return Pictures(data, taken, stocktaking.take(data, request.data, request.seed, photos))
 
 
 def check_data(pictures: Pictures, result: Result, dataset: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench.engine.store import Result
-from bench.errors import BenchError, UsageError, visible
-from bench.files import write_atomically
+from bench.errors import UsageError, visible
+from bench.files import writing
 from bench.report.escape import for_csv
 from bench.report.frame import FRAME_COLUMNS, frame_of
 
@@ -27,8 +27,6 @@ def form_of(path: Path, given: str | None) -> str:
     form = given or path.suffix.removeprefix(".").lower()
     if form not in FORMATS:
         raise UsageError(f"{path}: say --format {' or '.join(FORMATS)}, or let the file's name end so")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file in it")
     return form
 
 
@@ -41,14 +39,11 @@ def export(cells: Iterable[Result], path: Path, form: str, ranks: Sequence[int] 
     """
     opened = OPEN[form]
     done, rows, left = 0, 0, iter(cells)
-    try:
-        with write_atomically(path) as file, opened(file) as write:
-            while chunk := list(islice(left, CELLS)):
-                frame = frame_of(chunk, ranks)
-                write(frame)
-                done, rows = done + len(chunk), rows + len(frame)
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+    with writing(path) as file, opened(file) as write:
+        while chunk := list(islice(left, CELLS)):
+            frame = frame_of(chunk, ranks)
+            write(frame)
+            done, rows = done + len(chunk), rows + len(frame)
     return done, rows
 
 

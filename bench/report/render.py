@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.errors import BenchError, UsageError
+from bench.errors import UsageError
+from bench.files import writing
 from bench.report.content import Table
 from bench.report.html import as_html
 from bench.report.latex import as_document, as_latex
@@ -42,9 +43,6 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a page; BenchError where that is not possible."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+    with writing(path) as file:
+        file.write(text.encode())
     return path
