@@ -134,6 +134,7 @@ class TestUsage:
             (["-d", "synthetic[identities=2]"], ["identities", "greater than or equal to 8"]),
             (["-d", f"{SMALL[:-1]},gallery_draws=0]"], ["gallery_draws"]),
             (["-d", SMALL, "--splits", "3-1"], ["--splits 3-1"]),
+            (["-d", SMALL, "--enhancers", "x"], ["--enhancers x"]),
             (["-d", SMALL, "--splits", "0-9999999"], ["--splits 0-9999999: splits are numbered from 0 to 999"]),
             (["-d", SMALL, "--splits", "1" * 300], ["--splits 111", "expected numbers and ranges"]),
             (["-d", SMALL, "--seed", "9" * 300], ["--seed", "a number below 2**63"]),

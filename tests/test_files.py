@@ -51,6 +51,7 @@ except StorageError as error:
     assert done.stdout.startswith(f"cannot write to the cache {tmp_path}: File too large")
     assert not list(tmp_path.rglob("*.partial"))
 
+
 class TestWriting:
     def test_a_pipe_is_written_to_and_stays_one(self, tmp_path) -> None:
         pipe = tmp_path / "pipe"
@@ -67,9 +68,14 @@ class TestWriting:
     def test_a_failure_leaves_the_file_as_it_was(self, tmp_path) -> None:
         path = tmp_path / "cells.csv"
         path.write_bytes(b"before")
-        with pytest.raises(ZeroDivisionError), writing(path) as file:
-            file.write(b"half")
-            raise ZeroDivisionError
+
+        def fail() -> None:
+            with writing(path) as file:
+                file.write(b"half")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
         assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cells.csv", b"before")]
 
     def test_a_folder_is_no_file(self, tmp_path) -> None:

@@ -92,7 +92,7 @@ def test_adopted_cells_bring_it_along(bench, small, tmp_path, monkeypatch) -> No
 
 
 WRONG = {
-    "another format": ({"format": 2}, "newer version of bench (format 2, this one reads 1)"),
+    "an older format": ({"format": 0}, "format 0, this version reads format 1"),
     "another data set": ({"dataset": "viper"}, "it is of viper"),
     "another digest": ({"data": "e" * 64}, "data eeee"),
     "a digest that is a path": ({"data": "d" * 16 + "/../" * 12}, "data"),
@@ -116,6 +116,15 @@ def test_what_is_wrong_is_one_line(small, tmp_path, case) -> None:
         inventory.read(path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_a_newer_bench_is_not_to_be_removed(small, tmp_path) -> None:
+    inventory.write(Store(tmp_path), small)
+    (path,) = inventory.files(Store(tmp_path))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": FORMAT + 1, "more": 1}))
+    with pytest.raises(BenchError, match="was written by a newer version of bench") as caught:
+        inventory.read(path)
+    assert "remove" not in str(caught.value)
 
 
 def test_a_table_that_could_not_be_read_again_is_not_written(small, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""``plot``: a figure of stored cells to a file; nothing is computed and torch is not imported."""
+"""``plot``: a figure of stored cells to a file; nothing is computed but images that are enhanced."""
 
 import sys
 from argparse import Namespace

@@ -1,1 +1,1 @@
-"""From stored results to figures for one column of a paper; reads, never trains.  One module a kind."""
+"""From stored results to figures for one column of a paper, one module a kind; only `qualitative` may fit anything."""

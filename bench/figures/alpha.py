@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.errors import UsageError
-from bench.figures.canvas import NORMAL, WIDTH, Figure
+from bench.figures.canvas import WIDTH, Figure
 from bench.figures.key import Key
+from bench.figures.looks import parts
 from bench.figures.request import Request
 from bench.figures.rows import Row, printed, table_rows
 from bench.figures.sheet import BELOW, EDGE, GAP, LEFT, Sheet, ticks
@@ -95,7 +96,7 @@ def draw(request: Request) -> Figure:
     top = 1.12 * max(value for line in lines for value in line.reach)
     for number, dataset in enumerate(datasets):
         place = number % beside
-        sheet.text(key.titles(dataset), LEFT + place * (width + GAP), fontsize=NORMAL, fontweight="bold")
+        sheet.heading(key.titles(dataset), LEFT + place * (width + GAP), width)
         axes = sheet.axes(LEFT + place * (width + GAP), width, HEIGHT, down=0.2)
         panel(axes, [line for line in lines if line.dataset == dataset], key)
         axes.set_ylim(0, top)
@@ -107,8 +108,7 @@ def draw(request: Request) -> Figure:
             axes.set_ylabel("matched at rank 1, %", labelpad=2)
         if place == beside - 1 or number == len(datasets) - 1:
             sheet.y += 0.2 + HEIGHT + BELOW + 0.04
-    shown = {key.label(line.head): line.head for line in lines}
-    sheet.y += sheet.legend(key.entries(shown.values())) + 0.04
+    sheet.y += sheet.legend(key.entries(line.head for line in lines)) + 0.04
     rings = "; hollow: published" if any(line.published for line in lines) else ""
     sheet.line(f"Whiskers: 95 % interval over splits{rings}{key.line}")
     partial = [line.about_splits for line in lines if line.about_splits]
@@ -128,7 +128,7 @@ def lines_of(dataset: str, rows: Sequence[Row]) -> list[Line]:
 def family_of(base: str, subset: str) -> tuple[str, float] | None:
     """A row's name without the parameter, and the parameter's value; None where it has none."""
     name, pairs = split_text(base)
-    defaults = [p.defaults for p in registry().plugins if p.kind == "method" and p.name == name.rpartition("+")[2]]
+    defaults = [p.defaults for p in registry().plugins if p.kind == "method" and p.name == parts(name)[1]]
     value = as_value(pairs.pop(PARAMETER, str(defaults[0].get(PARAMETER, "")) if defaults else ""))
     if isinstance(value, str | bool):
         return None
@@ -148,4 +148,4 @@ def panel(axes: Axes, lines: Sequence[Line], key: Key) -> None:
         if line.published:
             axes.plot(list(line.published), list(line.published.values()), **own.hollow)
     axes.grid(axis="y")
-    axes.set_xlabel(f"{PARAMETER}", labelpad=1)
+    axes.set_xlabel(PARAMETER, labelpad=1)

@@ -59,14 +59,13 @@ def styled() -> AbstractContextManager[None]:
 class Figure(figure.Figure):
     """A figure that keeps its style when it is written.  notes: what a reader must know beside it, a line each."""
 
-    def __init__(self, height: float, notes: tuple[str, ...] = ()) -> None:
-        """height: inches."""
-        super().__init__(figsize=(WIDTH, height))
+    def __init__(self) -> None:
+        super().__init__(figsize=(WIDTH, 1.0))
         FigureCanvasAgg(self)
-        self.notes = notes
+        self.notes: tuple[str, ...] = ()
 
     def savefig(self, fname: Any, **options: Any) -> None:
-        """As matplotlib's, with embedded fonts and without a date."""
+        """As matplotlib's, with fonts embedded (PDF) and without a date."""
         with self._ready(options, Path(fname).suffix if isinstance(fname, str | Path) else ".png"):
             super().savefig(fname, **options)
 

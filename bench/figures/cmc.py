@@ -10,7 +10,6 @@ from bench.figures.looks import parts
 from bench.figures.request import Request
 from bench.figures.rows import Row, main_rows
 from bench.figures.sheet import BELOW, EDGE, GAP, LEFT, Sheet, ticks
-from bench.protocol.scoring import RANKS
 from bench.protocol.statistics import confidence_interval
 
 TOGETHER = {1: 7, 2: 5}
@@ -21,7 +20,7 @@ MARKED = (1, 5, 10, 20, 50)
 
 def draw(request: Request) -> Figure:
     """A block of panels for each data set; rows that share their matching method share a panel."""
-    rows = main_rows(request, unasked=lambda method: "[" not in method)
+    rows = main_rows(request)
     key, sheet = Key(rows.rows), Sheet()
     broad = key.widest > sheet.half - 0.5
     for dataset in rows.datasets:
@@ -81,6 +80,6 @@ def curves(axes: Axes, rows: Sequence[Row], key: Key) -> None:
     axes.set_xlim(0.9, max(most, 2) * 1.12)
     axes.set_ylim(0, 103)
     axes.grid(axis="y")
-    ticks(axes, [rank for rank in MARKED if rank <= max(most, RANKS)])
+    ticks(axes, MARKED)
     ticks(axes, range(0, 101, 20), "y")
     axes.set_xlabel("rank", labelpad=1)

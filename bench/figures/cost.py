@@ -39,7 +39,7 @@ SHORTEST = 0.001
 
 def draw(request: Request) -> Figure:
     """A panel for each cost that is recorded; a point for each row, the median over its splits."""
-    rows = main_rows(request, unasked=lambda method: "[" not in method)
+    rows = main_rows(request)
     key, sheet = Key(rows.rows), Sheet()
     costs = [cost for cost in COSTS if any(costs_of(row, cost) for row in rows.rows)]
     for dataset in rows.datasets:
@@ -57,8 +57,7 @@ def draw(request: Request) -> Figure:
                 if not place:
                     axes.set_ylabel("matched at rank 1, %", labelpad=2)
             sheet.y += HEIGHT + BELOW + 0.06
-    shown = {key.label(row): row for row in rows.rows}
-    sheet.y += sheet.legend(key.entries(shown.values(), linestyle="none"), EDGE) + 0.05
+    sheet.y += sheet.legend(key.entries(rows.rows, linestyle="none"), EDGE) + 0.05
     absent = [cost.words for cost in COSTS if cost not in costs]
     missing = f"; not recorded: {', '.join(absent)}" if absent else ""
     sheet.line(f"Whiskers: 95 % interval over splits; costs: median of a split{missing}{key.line}")

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
 from bench.errors import UsageError
-from bench.figures.canvas import NORMAL, WIDTH, Figure
+from bench.figures.canvas import WIDTH, Figure
 from bench.figures.key import Key
 from bench.figures.probes import Probes
 from bench.figures.request import Request
@@ -58,14 +58,13 @@ def draw(request: Request) -> Figure:
         width = (WIDTH - NAMES - EDGE - GAP * (len(pair) - 1)) / len(pair)
         for number, dataset in enumerate(pair):
             left = NAMES + number * (width + GAP)
-            sheet.text(key.titles(dataset), left, fontsize=NORMAL, fontweight="bold")
+            sheet.heading(key.titles(dataset), left, width)
             axes = sheet.axes(left, width, LINE_HEIGHT * len(SUBSETS), down=0.2)
             subsets(axes, {heads[place]: own for place, own in found.items() if place[0] == dataset}, key)
             axes.set_yticks(range(len(SUBSETS)), [] if number else SUBSETS)
         sheet.y += 0.2 + LINE_HEIGHT * len(SUBSETS) + BELOW + 0.04
-    shown = {key.label(row): row for row in heads.values()}
     rings = "; hollow: published" if any(row.published for row in rows.rows) else ""
-    sheet.y += sheet.legend(key.entries(shown.values(), linestyle="none"), EDGE) + 0.12
+    sheet.y += sheet.legend(key.entries(heads.values(), linestyle="none"), EDGE) + 0.12
     fused = [[p for p in found if p[1] == base and ALL in found[p] and sigmas(found[p][ALL].group)] for base in bases]
     for abreast in (places[i : i + 2] for places in fused for i in range(0, len(places), 2)):
         for number, place in enumerate(abreast):
@@ -83,7 +82,7 @@ def draw(request: Request) -> Figure:
     if any(fused):
         sheet.y += sheet.legend([*entries, (Patch(color="0.82"), "probes")], EDGE) + 0.04
     sheet.line(f"Whiskers: 95 % interval over splits; bands: range{rings}{key.line}")
-    return sheet.finish([*rows.notes, *dict.fromkeys(probes.problems), *key.notes])
+    return sheet.finish([*rows.notes, *probes.problems, *key.notes])
 
 
 def chosen_bases(request: Request) -> list[str]:

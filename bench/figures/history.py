@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.figures.canvas import NORMAL, WIDTH, Figure
+from bench.figures.canvas import WIDTH, Figure
 from bench.figures.looks import parts
 from bench.figures.request import Request
 from bench.figures.rows import Marks, Row, Rows, main_rows, nothing
 from bench.figures.sheet import BELOW, EDGE, Sheet
-from bench.figures.text import Labels, cut, width
+from bench.figures.text import Labels, width
 from bench.protocol.statistics import confidence_interval
 from bench.report.groups import Groups
 from bench.report.names import select
@@ -26,8 +26,6 @@ ABREAST = 2
 LINE_HEIGHT = 0.145
 GAP = 0.17
 YEAR = 0.45  # inches for a year
-BOLD = 1.15
-"""How much wider bold letters are."""
 PRINTED: dict[str, Any] = {"color": "#000000", "marker": "o", "markerfacecolor": "none", "markersize": 4.5}
 LATER: dict[str, Any] = {"color": "#7F7F7F", "marker": "x", "markersize": 4.0}
 OURS: dict[str, Any] = {"color": "#0072B2", "marker": "s", "markersize": 3.2}
@@ -51,8 +49,7 @@ def draw(request: Request) -> Figure:
     found = {(row.dataset, row.method): row for row in rows.rows}
     sheet, labels, titles = Sheet(), Labels(methods, 1.0), Labels(datasets, WIDTH - 2 * EDGE)
     marks = Marks(row.group for row in rows.rows)
-    signs = {m: "".join(marks(row.group) for row in rows.rows if row.method == m) for m in methods}
-    names = [labels(method) + "".join(dict.fromkeys(signs[method])) for method in methods]
+    names = [labels(m) + marks(*(row.group for row in rows.rows if row.method == m)) for m in methods]
     left = YEAR + max(width(name) for name in names)
     beside = min(ABREAST, len(datasets))
     for first in range(0, len(datasets), ABREAST):
@@ -61,7 +58,7 @@ def draw(request: Request) -> Figure:
         height = LINE_HEIGHT * len(methods)
         for number, dataset in enumerate(abreast):
             at = left + number * (own + GAP)
-            sheet.text(cut(titles(dataset), own / BOLD, NORMAL), at, fontsize=NORMAL, fontweight="bold")
+            sheet.heading(titles(dataset), at, own)
             axes = sheet.axes(at, own, height, down=0.2)
             panel(axes, methods, dataset, told, found)
             axes.set_yticks(range(len(methods)), [] if number else names)
@@ -149,7 +146,7 @@ def panel(
         if row := rows.get((dataset, method)):
             values = row.group.percent(1)
             axes.hlines([place], *confidence_interval(values), color=OURS["color"], linewidth=0.8)
-            axes.plot([float(np.mean(values))], [place], linestyle="none", label=method, **OURS)
+            axes.plot([row.group.mean(1)], [place], linestyle="none", label=method, **OURS)
     for place in new_years(methods)[1:]:
         axes.axhline(place - 0.5, color="0.6", linewidth=0.4)
     axes.set_ylim(len(methods) - 0.5, -0.5)

@@ -2,26 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 
-from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
-from bench.figures.canvas import WIDTH
+from bench.figures.canvas import NORMAL, WIDTH
 from bench.figures.looks import Look, looks
 from bench.figures.rows import Marks, Row
 from bench.figures.sheet import EDGE, LEFT, Entry
-from bench.figures.text import Labels
+from bench.figures.text import BOLD, Labels
 
 
 class Key:
     """Of some rows.  titles: labels of their data sets; line: what the signs mean, to be added to another line."""
 
-    def __init__(self, rows: Iterable[Row], most: float = WIDTH - LEFT - 0.6) -> None:
-        """most: inches for a label."""
+    def __init__(self, rows: Iterable[Row]) -> None:
         rows = list(rows)
         self._looks = looks([row.method for row in rows])
         self._marks = Marks(row.group for row in rows)
-        self._labels = Labels([row.method for row in rows], most)
-        self.titles = Labels([row.dataset for row in rows], WIDTH - 2 * EDGE)
+        self._labels = Labels([row.method for row in rows], WIDTH - LEFT - 0.6)
+        self.titles = Labels([row.dataset for row in rows], (WIDTH - 2 * EDGE) / BOLD, NORMAL)
         self.line = self._marks.line
 
     def look(self, row: Row) -> Look:
@@ -31,12 +29,9 @@ class Key:
         return self._labels(row.method) + self._marks(row.group)
 
     def entries(self, rows: Iterable[Row], **style: object) -> list[Entry]:
-        """For a legend; style: of the lines, in place of the rows' own."""
-        return [(self.handle(row, **style), self.label(row)) for row in rows]
-
-    def handle(self, row: Row, **style: object) -> Artist:
-        options: dict[str, object] = {**self.look(row).line, **style}
-        return Line2D([], [], **options)  # type: ignore[arg-type]
+        """For a legend, each label once; style: of the lines, in place of the rows' own."""
+        shown = {self.label(row): row for row in rows}
+        return [(Line2D([], [], **{**self.look(row).line, **style}), label) for label, row in shown.items()]
 
     @property
     def widest(self) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bench.engine.store import Result
 from bench.errors import DataError, UsageError, listing
 from bench.figures.request import Request
 from bench.figures.text import POINTS, plain
+from bench.plugin.base import Photo
 from bench.plugin.spec import dataset_spec
 from bench.report.one import command
 
@@ -38,12 +40,20 @@ RIGHT, WRONG = Frame("#0072B2", 1.6, away=1.6), Frame("#D55E00", 0.7, (0, (2.2, 
 
 @dataclass(frozen=True)
 class Pictures:
-    """A data set that is there.  data: as cells have it, probes at low resolution.  taken: its images as they were
-    taken, in the same order.  table: what is known of each."""
+    """A data set that is there.
+
+    data: as cells have it, probes at low resolution.  photos: as its reader lists them, in the same order.  table: what
+    is known of each.
+    """
 
     data: Data
-    taken: Sequence[np.ndarray]
+    photos: Sequence[Photo]
     table: Inventory
+
+    @cached_property
+    def taken(self) -> Sequence[np.ndarray]:
+        """The images as they were taken, in the same order."""
+        return originals(self.photos, self.data.spec.build().name, Cache(cache_folder()))[1]
 
     def name(self, row: int) -> str:
         """Of an image's file; ``person 0042, camera a`` of one that is no file."""
@@ -51,7 +61,7 @@ class Pictures:
         return plain(photo.name or f"person {photo.identity}, camera {photo.camera}")
 
     def size(self, row: int) -> str:
-        """``16x43``, width first, and the ratio that it was shrunk by."""
+        """``16×43``, width first, and the ratio that it was shrunk by."""
         photo = self.table.images[row]
         return f"{photo.width}×{photo.height}{f', {photo.ratio}' if photo.ratio else ''}"
 
@@ -82,8 +92,7 @@ def load_pictures(request: Request, dataset: str) -> Pictures:
         cache = Cache(cache_folder())
         photos = arranged(list_photos(own, request.data))
         data = load(spec, request.data, request.seed, cache, photos)
-        taken = originals(photos, own.name, cache)[1]
-        return Pictures(data, taken, stocktaking.take(data, request.data, request.seed, photos))
+        return Pictures(data, photos, stocktaking.take(data, request.data, request.seed, photos))
 
 
 def check_data(pictures: Pictures, result: Result, dataset: str) -> None:

@@ -38,7 +38,7 @@ def plot(
     kind
         ``cmc``, ``alpha``, ``fusion``, ``resolution``, ``training``, ``cost``, ``history``, ...
     method, dataset
-        Names or globs; where none is given, what the kind shows by itself.
+        Names or globs, for kinds that show images names; where none is given, what the kind shows by itself.
     seed, profile
         Cells of this seed, and of this training schedule where a method has schedules.
     stores
@@ -74,8 +74,8 @@ def plot(
     root = data or os.environ.get("BENCH_DATA") or None
     figure = chosen.draw(
         Request(
-            results, listed(method), listed(dataset), seed, profile, tuple(folders), Path(root) if root else None,
-            split, listed(probe),
+            results, listed(method), listed(dataset), seed, profile, tuple(folders),
+            Path(root).expanduser() if root else None, split, listed(probe),
         )
     )  # fmt: skip
     if output is not None:

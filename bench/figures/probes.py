@@ -11,6 +11,7 @@ from bench.engine.inventory import Inventory
 from bench.engine.record import Record
 from bench.engine.store import Result
 from bench.errors import BenchError
+from bench.protocol.fusion import resolution_ratio
 from bench.report.groups import Group
 
 
@@ -31,12 +32,12 @@ class Outcomes:
 
 
 class Probes:
-    """Outcomes of the cells of some stores; tables of images are read once.  problems: a line for each that cannot."""
+    """Outcomes of the cells of some stores; tables of images are read once.  problems: lines, for those that cannot."""
 
     def __init__(self, stores: Sequence[Path]) -> None:
         self._stores = stores
         self._tables: dict[tuple[str, str], Inventory | None] = {}
-        self.problems: list[str] = []
+        self.problems: dict[str, None] = {}
 
     def table(self, result: Result) -> Inventory | None:
         """The table of a cell's images, None where there is none that can be read."""
@@ -46,7 +47,7 @@ class Probes:
             try:
                 self._tables[key] = inventory.find(self._stores, result.cell)
             except BenchError as error:
-                self.problems.append(str(error))
+                self.problems[str(error)] = None
         return self._tables[key]
 
     def of(self, group: Group) -> list[Outcomes]:
@@ -61,15 +62,15 @@ class Probes:
         try:
             split = table.split(result.cell.split, result.cell.seed)
         except BenchError as error:
-            self.problems.append(str(error))
+            self.problems[str(error)] = None
             return None
         rows, gallery = table.probes(split), table.gallery(split)
         if len(rows) != len(record.probe_ranks) or len(gallery) != record.sizes.gallery_images:
-            self.problems.append(f"the table of images of {result.cell.dataset} does not fit {result.path}")
+            self.problems[f"the table of images of {result.cell.dataset} does not fit {result.path}"] = None
             return None
         area = table.area[rows]
         ratio = np.array([table.images[row].ratio for row in rows])
-        relative = np.sqrt(area / table.area[gallery].mean())
+        relative = resolution_ratio(area, table.area[gallery])
         return Outcomes(area, ratio, relative, hits_of(record), np.array(record.probe_ranks))
 
 

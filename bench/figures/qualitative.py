@@ -96,7 +96,7 @@ def chosen(request: Request, pictures: Pictures) -> list[Case]:
     """The images that are asked for, or one of each ratio from the middle of the test people's.
 
     Of a data set with simulated low resolution they are probes.  Of others nobody has the truth of a probe: they are
-    gallery images, shrunk as the first for training, by each ratio in turn.
+    gallery images, shrunk by each ratio in turn.
     """
     table, split = pictures.table, pictures.data.split(request.split, request.seed)
     simulated = any(photo.ratio for photo in table.images)
@@ -137,6 +137,8 @@ def of_frontends(
     """
     cell, weights, size = result.cell, weights_files.weights_folder(None), spec.build().input_size
     people = pictures.data.split(cell.split, cell.seed).train
+    ratios = tuple(dict.fromkeys(case.ratio for case in cases))
+    cache = Cache(cache_folder())
     columns, notes = [], []
     for name in names:
         plugin = registry().get("frontend", name)
@@ -148,16 +150,14 @@ def of_frontends(
             continue
         initial = tuple(map(weights_files.sha256, weights_files.initial_weights(own, weights, cell.profile)))
         setup = Setup(cell.profile, "cpu", weights, initial)
-        ratios = tuple(dict.fromkeys(case.ratio for case in cases))
         behind = replace(spec, frontend=plugin, frontend_parameters={})
-        cache = Cache(cache_folder())
         view = build_view(pictures.data, behind, cache, cell.seed, cell.split, people, setup, ratios)
         images = [fitted.upscale([c.low], size) for c in cases if (fitted := view.frontends[c.ratio])]
         columns.append((own.learns, Column(name, np.concatenate(images))))
     truth = resize_all([case.truth for case in cases], size)
 
     def order(pair: tuple[bool, Column]) -> tuple[bool, float]:
-        return pair[0], float(np.mean([decibel for decibel, _ in pair[1].quality(truth)]))
+        return pair[0], float(np.mean([psnr(a, b) for a, b in zip(pair[1].images, truth, strict=True)]))
 
     return [column for _, column in sorted(columns, key=order)], notes
 
@@ -189,8 +189,9 @@ def table(cases: Sequence[Case], columns: Sequence[Column], size: Size, shown: S
     for place, head in enumerate(["LR", *(heads(column.head) for column in columns), "HR"]):
         words(place, head)
     sheet.y += LINE + 0.03
+    every = [centre(np.stack(enlarged), shown), *(column.images for column in columns), truth]
     for row, case in enumerate(cases):
-        for place, images in enumerate([centre(np.stack(enlarged), shown), *(c.images for c in columns), truth]):
+        for place, images in enumerate(every):
             show(sheet.axes(EDGE + place * step, width, height), images[row])
         lines = height + 0.03, height + 0.03 + LINE
         sides = (f"{case.low.shape[1]}×{case.low.shape[0]}", str(case.ratio)), ("PSNR, dB", "SSIM")

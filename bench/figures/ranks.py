@@ -45,7 +45,7 @@ def draw(request: Request) -> Figure:
     check_data(pictures, result, dataset)
     ranked = ranked_lists(result, pictures.table)
     sheet = Sheet()
-    sheet.title(cut(plain(f"{result.cell.method}, {result.cell.dataset}"), WIDTH - 2 * EDGE))
+    sheet.title(plain(f"{result.cell.method}, {result.cell.dataset}"))
     for heading, places in cases(request, pictures, ranked):
         if heading:
             sheet.text(heading, fontweight="bold")

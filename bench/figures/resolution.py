@@ -47,12 +47,12 @@ class Bins:
 
 def draw(request: Request) -> Figure:
     """For each data set a panel by ratio, where its probes were shrunk, and one by size."""
-    rows, probes = main_rows(request, unasked=lambda method: "[" not in method), Probes(request.stores)
+    rows, probes = main_rows(request), Probes(request.stores)
     found = {(row.dataset, row.method): probes.of(row.group) for row in rows.rows}
     shown = [row for row in rows.rows if found[row.dataset, row.method]]
     if not shown:
         raise UsageError(next(iter(probes.problems), NO_TABLE))
-    key, sheet, notes = Key(shown), Sheet(), [*dict.fromkeys(probes.problems), *rows.notes]
+    key, sheet, notes = Key(shown), Sheet(), [*probes.problems, *rows.notes]
     datasets = list(dict.fromkeys(row.dataset for row in shown))
     labels = {d: [key.label(row) for row in shown if row.dataset == d] for d in datasets}
     for dataset in datasets:

@@ -1,6 +1,6 @@
 """The rows that a figure shows: chosen as for tables, with what a reader must know of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -53,15 +53,11 @@ class Rows:
     def of(self, dataset: str) -> list[Row]:
         return [row for row in self.rows if row.dataset == dataset]
 
-    @property
-    def methods(self) -> list[str]:
-        return list(dict.fromkeys(row.method for row in self.rows))
 
-
-def main_rows(request: Request, unasked: Callable[[str], bool] = lambda _: True) -> Rows:
+def main_rows(request: Request) -> Rows:
     """Rows of the main table of each data set that is asked for; of none, those of the first main table with cells.
 
-    unasked: whether a row is shown although no method was named.  UsageError where there is no cell.
+    Methods with options are shown where they are named.  UsageError where there is no cell.
     """
     groups = Groups(request.results)
     mains = [kind for kind in table_kinds().values() if kind.main]
@@ -71,7 +67,7 @@ def main_rows(request: Request, unasked: Callable[[str], bool] = lambda _: True)
     for kind, own in by_table.items():
         datasets = own if request.datasets else chosen_datasets(kind, groups, (), request.seed)
         if datasets and (request.datasets or not found):
-            found += rows_of_table(request, groups, kind, datasets, unasked)
+            found += rows_of_table(request, groups, kind, datasets, options=False)
     return together(request, found)
 
 
@@ -79,7 +75,7 @@ def table_rows(request: Request, kind: TableKind) -> Rows:
     """Rows of one table, of the data sets that are asked for or that it has by itself; UsageError without a cell."""
     groups = Groups(request.results)
     datasets = named_datasets(request, groups, [kind]) or chosen_datasets(kind, groups, (), request.seed)
-    return together(request, rows_of_table(request, groups, kind, datasets, lambda _: True))
+    return together(request, rows_of_table(request, groups, kind, datasets, options=True))
 
 
 def named_datasets(request: Request, groups: Groups, kinds: Sequence[TableKind]) -> list[str]:
@@ -99,13 +95,16 @@ def together(request: Request, found: Sequence[Rows]) -> Rows:
 
 
 def rows_of_table(
-    request: Request, groups: Groups, kind: TableKind, datasets: Sequence[str], unasked: Callable[[str], bool]
+    request: Request, groups: Groups, kind: TableKind, datasets: Sequence[str], options: bool
 ) -> list[Rows]:
-    """The rows of a table that have cells on some data sets, with its notes on them; none, or one element."""
+    """The rows of a table that have cells on some data sets, with its notes on them; none, or one element.
+
+    options: methods that have some are shown although none was named.
+    """
 
     def wanted(dataset: str) -> list[str]:
         rows = rows_of(kind, groups, dataset, request.seed, request.methods)
-        rows = tuple(m for m in rows if request.methods or unasked(m))
+        rows = tuple(m for m in rows if request.methods or options or "[" not in m)
         return [m for m in rows if groups.find(dataset, m, request.seed, request.profile)]
 
     shown = {dataset: rows for dataset in datasets if (rows := wanted(dataset))}
@@ -166,8 +165,10 @@ class Marks:
         self._all = [word for word in found if all(word in words for words in every)]
         self._some = dict(zip((word for word in found if word not in self._all), signs(), strict=False))
 
-    def __call__(self, group: Group) -> str:
-        return "".join(sign for word, sign in self._some.items() if word in remarks(group))
+    def __call__(self, *groups: Group) -> str:
+        """What holds of any of them."""
+        found = {word for group in groups for word in remarks(group)}
+        return "".join(sign for word, sign in self._some.items() if word in found)
 
     @property
     def line(self) -> str:

@@ -10,7 +10,7 @@ from bench.figures.people import terms
 from bench.figures.pictures import Pictures, fitted, load_pictures, show
 from bench.figures.request import Request
 from bench.figures.sheet import EDGE, LINE, Sheet
-from bench.figures.text import cut, plain
+from bench.figures.text import plain
 
 PAIRS = 6
 NEAR, APART = 0.03, 0.12
@@ -27,7 +27,7 @@ def draw(request: Request) -> Figure:
         pictures = load_pictures(request, dataset)
         if not pictures.data.low_resolution:
             raise UsageError(f"{dataset} is at full resolution: there are no pairs of low and high resolution")
-        sheet.title(cut(plain(pictures.data.spec.text), WIDTH - 2 * EDGE))
+        sheet.title(plain(pictures.data.spec.text))
         block(sheet, pictures, rows_of(request, pictures))
     sheet.line("Pairs of one person. Left: low resolution, its pixels enlarged, with its size. Right: high resolution.")
     return sheet.finish(terms(request.datasets))

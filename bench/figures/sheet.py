@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.figures.canvas import NORMAL, SMALL, WIDTH, Figure
+from bench.figures.text import BOLD, cut, wrapped
 from bench.figures.text import width as text_width
-from bench.figures.text import wrapped
 
 Entry = tuple[Artist, str]
 """Of a legend."""
@@ -21,8 +21,7 @@ EDGE = 0.05
 LEFT = 0.45
 """Inches for the labels of a vertical axis."""
 BELOW = 0.31
-"""Inches for the labels of a horizontal axis, its name among them; `TICKS` without."""
-TICKS = 0.18
+"""Inches for the labels of a horizontal axis, its name among them."""
 HANDLE, COLUMN_GAP = 2.9 * SMALL / 72, 0.12
 """Of a legend, in inches."""
 GAP = 0.12
@@ -33,7 +32,7 @@ class Sheet:
     """A figure in the making.  y: inches from its top to where the next thing goes."""
 
     def __init__(self) -> None:
-        self.figure = Figure(1.0)
+        self.figure = Figure()
         self.y = EDGE
         self._later: list[Callable[[float], object]] = []
 
@@ -44,8 +43,12 @@ class Sheet:
 
     def title(self, text: str) -> None:
         """A heading over the whole width."""
-        self.text(text, fontsize=NORMAL, fontweight="bold")
+        self.heading(text)
         self.y += LINE + 0.06
+
+    def heading(self, text: str, left: float = EDGE, width: float = WIDTH - 2 * EDGE) -> None:
+        """A line in bold, cut to so many inches, its top at the present place."""
+        self.text(cut(text, width / BOLD, NORMAL), left, fontsize=NORMAL, fontweight="bold")
 
     def axes(self, left: float, width: float, height: float, down: float = 0.0) -> Axes:
         """Axes at `left` inches and `down` below the present place, which stays where it is."""

@@ -12,6 +12,8 @@ from bench.report.names import Aliases
 
 ELLIPSIS = "…"
 POINTS = 72  # an inch
+BOLD = 1.2
+"""How much wider bold letters are, at most."""
 
 
 @cache

@@ -85,7 +85,7 @@ class Panel:
 
 def draw(request: Request) -> Figure:
     """For each data set a panel for each kind of network; a line for each row or, of a single row, each term."""
-    rows = main_rows(request, unasked=lambda method: "[" not in method)
+    rows = main_rows(request)
     panels = {dataset: panels_of(rows.of(dataset)) for dataset in rows.datasets}
     panels = {dataset: own for dataset, own in panels.items() if own}
     if not panels:
