@@ -31,5 +31,7 @@ def test_a_wheel_holds_one_package_with_the_plugins_inside(tmp_path) -> None:
     weights = (path for path in (copy / "methods" / "weights").rglob("*") if path.is_file())
     assert {f"bench/_tree/{path.relative_to(copy)}" for path in weights} <= set(names)
     assert "bench/_tree/results/campaigns/gpu.campaign" in names
+    page = {f"bench/{path.relative_to(ROOT / 'bench')}" for path in (ROOT / "bench" / "document" / "page").iterdir()}
+    assert page <= set(names)
     packages = {f"bench/{path.relative_to(ROOT / 'bench')}" for path in (ROOT / "bench").rglob("*.py")}
     assert packages <= set(names), "every room of bench is named in pyproject.toml"

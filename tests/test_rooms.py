@@ -10,7 +10,8 @@ import pytest
 from bench.plugin.registry import ROOT
 
 MAY_IMPORT = {
-    "cli": {"figures", "report", "engine", "learning", "plugin", "protocol"},
+    "cli": {"document", "figures", "report", "engine", "learning", "plugin", "protocol"},
+    "document": {"figures", "report", "engine", "plugin", "protocol"},
     "figures": {"report", "engine", "plugin", "protocol"},
     "report": {"engine", "plugin", "protocol"},
     "learning": {"engine", "plugin", "protocol"},
@@ -61,7 +62,11 @@ def test_arrows_go_one_way(path: Path) -> None:
             assert allowed, f"{name_of(path)} imports {module}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "bench" / "report").glob("*.py")), ids=name_of)
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for room in ("report", "document") for path in (ROOT / "bench" / room).glob("*.py")),
+    ids=name_of,
+)
 def test_reading_never_imports_running(path: Path) -> None:
     used = {module.split(".")[2] for module in imports(path, True) if module.startswith("bench.engine.")}
     assert used <= READING

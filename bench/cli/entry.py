@@ -29,6 +29,7 @@ MODULES = {
     "doctor": "machine",
     "table": "reading",
     "plot": "plotting",
+    "report": "report",
     "export": "reading",
     "init-method": "own",
     "init-dataset": "own",

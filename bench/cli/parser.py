@@ -1,21 +1,20 @@
 """The words of the command line; only what every command needs is imported."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.cli.parser_own import Add, add_own
+from bench.cli.parser_own import add_own
+from bench.cli.parser_reading import add_reading
+from bench.cli.parser_shared import PROFILES, Add, add_choice, add_data, add_json, add_training
 from bench.cli.values import jobs, parse_duration, seed
 from bench.errors import UsageError
 
 EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance, 2 usage, 3 data missing or unreadable,
 4 out of time (--budget), 130 interrupted, 143 terminated (finished cells are kept; run the same command again to go
 on)"""
-PROFILES = ("smoke", "quick", "paper")
-GRAMMAR = "a name, a glob or name[key=value,...], e.g. bicubic+xqda[solver=eigh]; may be given more than once"
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,11 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     for declare in (
         add_list,
         add_run,
-        add_status,
-        add_table,
-        add_plot,
-        add_compare,
-        add_ranks,
+        add_reading,
         add_adopt,
         add_pretrain,
         add_others,
@@ -125,88 +120,6 @@ def add_run(add: Add) -> None:
     add_training(command)
 
 
-def add_status(add: Add) -> None:
-    command = add("status", "Finished, failed and stale cells of the store.")
-    command.add_argument(
-        "--clean", action="store_true", help="remove failures of plug-ins that are gone, and of cells finished since"
-    )
-    add_json(command)
-
-
-def add_table(add: Add) -> None:
-    command = add("table", "Print a table of the paper from the store.")
-    command.add_argument("table", nargs="?", metavar="{1,2,3,4,...}", help="see: list tables")
-    command.add_argument("--all", action="store_true", help="write every table, as a page of its own, to --output")
-    add_shown(command)
-    command.add_argument(
-        "--columns",
-        type=lambda text: tuple(filter(None, (part.strip() for part in text.split(",")))),
-        default=(),
-        metavar="COLUMNS",
-        help="further columns, such as map,seconds,memory",
-    )
-    command.add_argument("--format", choices=("markdown", "csv", "latex", "html", "json"), default="markdown")
-    command.add_argument("--standalone", action="store_true", help="LaTeX: a document that compiles as it is")
-    command.add_argument(
-        "--alias",
-        action="append",
-        default=[],
-        metavar="NAME=ALIAS",
-        help="print a method or data set under another name; may be given more than once",
-    )
-    command.add_argument("--aliases", type=Path, metavar="FILE", help="likewise, a NAME=ALIAS on each line of a file")
-    command.add_argument(
-        "--published", action="store_true", help="published values and differences beside the measured"
-    )
-    command.add_argument("--output", type=Path, metavar="DIR", help="also write files there")
-
-
-def add_plot(add: Add) -> None:
-    command = add("plot", "Draw a figure from the store, for one column of a paper.")
-    command.add_argument("kind", metavar="KIND", help="see: list figures")
-    add_shown(command)
-    command.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="a file that ends in .png, .pdf or .svg"
-    )
-    command.add_argument("--split", type=seed, default=0, metavar="N", help="of the cell whose images are shown")
-    command.add_argument(
-        "--probe", action="append", default=[], metavar="NAME", help="an image's file, or a person, to show; for images"
-    )
-    add_data(command)
-
-
-def add_shown(command: argparse.ArgumentParser) -> None:
-    """Which stored cells a table or a figure is of."""
-    command.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help="methods to show")
-    command.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help="data sets to show")
-    command.add_argument("--seed", type=seed, default=0, help="seed of the cells to show (default: 0)")
-    command.add_argument("--profile", choices=PROFILES, help="show cells of this training schedule only")
-
-
-def add_compare(add: Add) -> None:
-    command = add("compare", "Compare two methods on one data set, paired over splits.")
-    command.add_argument("a", metavar="A")
-    command.add_argument("b", metavar="B")
-    command.add_argument("-d", "--dataset", required=True, metavar="DATASET")
-    command.add_argument("--seed", type=seed, default=0)
-    command.add_argument(
-        "--profile",
-        choices=PROFILES,
-        help="training schedule of methods that have one (default: one that both have, with most splits)",
-    )
-    add_json(command)
-
-
-def add_ranks(add: Add) -> None:
-    command = add("ranks", "Write the ten nearest gallery images of each probe of a stored cell as CSV.")
-    command.add_argument("method", metavar="METHOD")
-    command.add_argument("-d", "--dataset", required=True, metavar="DATASET", help="a name or name[key=value,...]")
-    command.add_argument("--split", type=seed, default=0, metavar="N", help="the split (default: 0)")
-    command.add_argument("--seed", type=seed, default=0, help="seed of the cell (default: 0)")
-    command.add_argument("--profile", choices=PROFILES, help="training schedule of a method that has one")
-    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there (default: standard output)")
-
-
 def add_adopt(add: Add) -> None:
     what = "Move cells of your own from results/local into results/measured, as they are: those of -m, -d or --splits."
     command = add("adopt", what)
@@ -259,35 +172,3 @@ def add_others(add: Add) -> None:
     doctor.add_argument("--weights", type=Path, metavar="DIR", help="folder of weights files (default: BENCH_WEIGHTS)")
     add_json(doctor)
     add_data(doctor)
-
-
-def add_choice(command: argparse.ArgumentParser, splits: str = "0-9, or as many as a data set has of its own") -> None:
-    command.add_argument("-m", "--method", action="append", default=[], metavar="METHOD", help=GRAMMAR)
-    command.add_argument("-d", "--dataset", action="append", default=[], metavar="DATASET", help=GRAMMAR)
-    command.add_argument(
-        "--splits",
-        metavar="SPLITS",
-        help=f"such as 0-9 or 0,3,5 (default: {splits})",
-    )
-
-
-def add_data(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        default=os.environ.get("BENCH_DATA") or None,
-        help="folder that holds VIPeR, CAVIAR4REID, ... (default: BENCH_DATA)",
-    )
-
-
-def add_training(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for networks")
-    command.add_argument("--compile", action="store_true", help="let torch.compile work on networks in training")
-    command.add_argument(
-        "--deterministic", action="store_true", help="on a GPU: only algorithms that repeat to the last bit"
-    )
-
-
-def add_json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="as JSON")

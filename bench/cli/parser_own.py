@@ -1,12 +1,9 @@
 """The words of commands about people's own work: their method, their images, and their going on from the numbers."""
 
-import argparse
-from collections.abc import Callable
 from pathlib import Path
 
+from bench.cli.parser_shared import Add
 from bench.cli.values import count
-
-Add = Callable[[str, str], argparse.ArgumentParser]
 
 
 def add_own(add: Add) -> None:

@@ -82,6 +82,14 @@ class Figure(figure.Figure):
             yield
 
 
+def outlined(drawn: Figure) -> bytes:
+    """A figure as SVG whose letters are shapes: it looks the same where its font is not there."""
+    stream = io.BytesIO()
+    with styled(), matplotlib.rc_context({"svg.fonttype": "path"}):
+        figure.Figure.savefig(drawn, stream, format="svg", metadata=UNDATED["svg"])
+    return stream.getvalue()
+
+
 def encoded(drawn: Figure, form: str) -> bytes:
     """A figure as the bytes of a file; form: png, pdf or svg."""
     stream = io.BytesIO()

@@ -1,9 +1,7 @@
 """Published methods by year, with what was measured here; later papers' numbers are marked as not measured again."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from bench.figures.text import Labels, width
 from bench.protocol.statistics import confidence_interval
 from bench.report.groups import Groups
 from bench.report.names import select
-from bench.report.published import PUBLISHED, published, table_kinds
+from bench.report.published import papers, published, table_kinds
 
 ABREAST = 2
 LINE_HEIGHT = 0.145
@@ -81,15 +79,10 @@ def new_years(methods: Sequence[str]) -> list[int]:
     return [i for i, method in enumerate(methods) if not i or year_of(method) != year_of(methods[i - 1])]
 
 
-@cache
-def years() -> dict[str, int]:
-    with (PUBLISHED / "methods.csv").open(newline="", encoding="utf-8") as file:
-        return {row["method"]: int(row["year"]) for row in csv.DictReader(file)}
-
-
 def year_of(method: str) -> int:
     """Of the paper that a method is from; of one behind a front-end, that of what matches."""
-    return years().get(method, years().get(parts(method)[1], UNKNOWN))
+    paper = papers().get(method) or papers().get(parts(method)[1])
+    return paper.year if paper else UNKNOWN
 
 
 def published_methods() -> dict[str, Told]:
@@ -119,7 +112,7 @@ def chosen_methods(request: Request, told: Mapping[str, Told], datasets: Sequenc
         return select(request.methods, known, "published method")
     best: dict[str, str] = {}
     for method in known:
-        family = method if method in years() else parts(method)[1]
+        family = method if method in papers() else parts(method)[1]
         mean = {m: np.mean([told[m].values.get(d, 0) for d in datasets]) for m in (method, best.get(family, method))}
         best[family] = max(mean, key=lambda m: mean[m])
     return sorted(best.values(), key=lambda m: (year_of(m), known.index(m)))

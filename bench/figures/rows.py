@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from bench.errors import UsageError, counted
+from bench.errors import UsageError
 from bench.figures.request import Request
 from bench.figures.text import plain
-from bench.protocol.statistics import PAPER_SPLITS
 from bench.report.content import Table
 from bench.report.groups import Group, Groups
 from bench.report.names import normal, select
+from bench.report.notes import flags
 from bench.report.published import TableKind, published, table_kinds
 from bench.report.tables import chosen_datasets, main_table, make_table, printed_datasets, rows_of
 
@@ -142,18 +142,7 @@ def nothing(request: Request) -> str:
 
 def remarks(group: Group) -> list[str]:
     """What a reader must know of a row beside its number, in few words each."""
-    words = []
-    if group.cell.profile != "paper":
-        words.append(f"schedule {group.cell.profile}")
-    if group.stale:
-        words.append("stale")
-    if len(group.splits) < PAPER_SPLITS:
-        words.append(counted(len(group.splits), "split"))
-    if not group.in_contract:
-        words.append("not checked")
-    if group.own:
-        words.append("your own")
-    return words
+    return [*([f"schedule {group.cell.profile}"] if group.cell.profile != "paper" else []), *flags(group)]
 
 
 class Marks:

@@ -106,6 +106,19 @@ def sampled_flips(d: np.ndarray, seed: int) -> float:
     return float(test.pvalue)
 
 
+def holm(p: Sequence[float]) -> list[float]:
+    """The p values of several tests of which any may come out by chance, adjusted by Holm's step-down rule (1979).
+
+    The i-th smallest of m is multiplied by m - i + 1, and none is smaller than one before it or larger than 1.
+    """
+    values = np.asarray(p, float)
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * values[order]))
+    return [float(value) for value in adjusted]
+
+
 def tolerance(measured: Sequence[float], published: float, test_people: int) -> float:
     """How far the mean of n measured splits may lie from a published 10-split mean: 1.96 sqrt(s^2/n + s^2/10).
 

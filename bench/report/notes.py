@@ -68,6 +68,18 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     yield from table.aliases.legends
 
 
+def flags(group: Group) -> list[str]:
+    """What makes a row's number less than it seems, in few words each."""
+    words = ["stale"] if group.stale else []
+    if len(group.splits) < PAPER_SPLITS:
+        words.append(counted(len(group.splits), "split"))
+    if not group.in_contract:
+        words.append("not checked")
+    if group.own:
+        words.append("your own")
+    return words
+
+
 def beyond_galleries(table: Table) -> Iterator[str]:
     """Which ranks there are none of, since no gallery has so many people."""
     found: dict[str, int] = {}

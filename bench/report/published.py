@@ -27,6 +27,14 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Paper:
+    """Where a published method is from.  name: authors and venue."""
+
+    year: int
+    name: str
+
+
+@dataclass(frozen=True)
 class TableKind:
     """A table of the paper.  open: measured methods that it does not list are added below; main: shown after a run.
 
@@ -69,6 +77,13 @@ def published() -> tuple[Published, ...]:
 
 
 @cache
+def papers() -> dict[str, Paper]:
+    """The paper of every published method."""
+    with (PUBLISHED / "methods.csv").open(newline="", encoding="utf-8") as file:
+        return {row["method"]: Paper(int(row["year"]), row["paper"]) for row in csv.DictReader(file)}
+
+
+@cache
 def table_kinds() -> dict[str, TableKind]:
     """The tables that can be printed, by name."""
     with (PUBLISHED / "tables.csv").open(newline="", encoding="utf-8") as file:
@@ -84,6 +99,15 @@ def table_kinds() -> dict[str, TableKind]:
             for row in csv.DictReader(file)
         ]
     return {kind.name: kind for kind in kinds}
+
+
+def later(dataset: str) -> dict[str, dict[int, float]]:
+    """Percent by rank of the methods of later papers on a data set, whose tables are not among ours."""
+    found: dict[str, dict[int, float]] = {}
+    for p in published():
+        if p.dataset == dataset and p.table not in table_kinds() and p.value is not None and not p.erratum:
+            found.setdefault(p.method, {})[p.rank] = p.value
+    return found
 
 
 def find_table(name: str) -> TableKind:

@@ -1,0 +1,1 @@
+"""The report: everything that was measured, as one HTML file."""
