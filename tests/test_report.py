@@ -196,6 +196,7 @@ class TestWhole:
         assert "failed mlr_viper judea split 11: it burst <b>" in text
         assert re.search(r"stale mlr_viper sdf version of resize 0, now 1 .* --force", text)
         assert "not measured mlr_viper bilinear+xqda printed in the paper, no finished cell here" in text
+        assert "not measured mlr_sysu printed in the paper, no finished cell here" in text
         assert f"unreadable {damaged} is not a readable result" in text
 
     def test_it_holds_the_tables_and_the_figures(self, store) -> None:

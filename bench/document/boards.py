@@ -210,6 +210,11 @@ def in_short(value: float) -> str:
 def datasets_of(results: Sequence[Result], seed: int) -> list[str]:
     """Data sets with finished cells: in the order of the main tables, then by name; those with options last."""
     own = sorted({r.cell.dataset for r in results if r.cell.seed == seed and not r.failed})
-    printed = dict.fromkeys(dataset for kind in table_kinds().values() for dataset in printed_datasets(kind))
-    order = {dataset: (0, place) for place, dataset in enumerate(printed)}
+    order = {dataset: (0, place) for place, dataset in enumerate(main_datasets())}
     return sorted(own, key=lambda d: (order.get(d, (1, 0)), "[" in d, d))
+
+
+def main_datasets() -> list[str]:
+    """The data sets that the main tables print, in order."""
+    mains = [kind for kind in table_kinds().values() if kind.main]
+    return list(dict.fromkeys(dataset for kind in mains for dataset in printed_datasets(kind)))

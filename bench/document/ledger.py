@@ -143,10 +143,14 @@ def troubles(
     failures: Sequence[Result],
     accounts: Sequence[Account],
     boards: Sequence[Board],
+    missing: Sequence[str],
     problems: Sequence[str],
     names: Aliases,
 ) -> list[Trouble]:
-    """Failed cells, stale rows, what the paper prints and nobody has measured here, and unreadable files."""
+    """Failed cells, stale rows, what the paper prints and nobody has measured here, and unreadable files.
+
+    missing: data sets of the paper that have no cell.
+    """
     found = []
     for result in failures:
         cell, error = result.cell, result.failure.error if result.failure else ""
@@ -162,4 +166,7 @@ def troubles(
                 words = shlex.join(["-m", line.method, "-d", board.dataset])
                 why = "printed in the paper, no finished cell here"
                 found.append(Trouble("not measured", board.label, line.label, why, f"python -m bench run {words}"))
+    for dataset in missing:
+        why = "printed in the paper, no finished cell here; `doctor` says how to get its images"
+        found.append(Trouble("not measured", dataset, "", why, f"python -m bench doctor {shlex.quote(dataset)}"))
     return [*found, *(Trouble("unreadable", "", "", line) for line in problems)]

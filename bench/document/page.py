@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bench import __version__
 from bench.document.against import Against
-from bench.document.boards import Board, board, datasets_of
+from bench.document.boards import Board, board, datasets_of, main_datasets
 from bench.document.curves import Chart, chart
 from bench.document.ledger import Ledger, Trouble, ledger, troubles
 from bench.document.pictures import Picture, figures, images
@@ -78,10 +78,10 @@ def gather(
     failures: failed cells.  problems: a line for each file that cannot be read.  UsageError where there is no cell of
     what is asked for.
     """
-    there = datasets_of(request.results, request.seed)
-    if not there:
+    known = datasets_of(request.results, request.seed)
+    if not known:
         raise UsageError(nothing(request))
-    chosen = select(request.datasets, there, "data set") if request.datasets else there
+    chosen = select(request.datasets, known, "data set") if request.datasets else known
     make = partial(board, request.results, seed=request.seed, methods=request.methods, profile=request.profile)
     boards = [made for made in map(make, chosen) if made.measured]
     if not boards:
@@ -89,6 +89,8 @@ def gather(
     cells, failed = (asked_for(request, some, boards) for some in (request.results, failures))
     names = Aliases(dict.fromkeys(name for r in (*cells, *failed) for name in (r.cell.dataset, r.cell.method)))
     book = ledger(cells, names)
+    there = {made.dataset for made in boards}
+    missing = [] if request.datasets else [dataset for dataset in main_datasets() if dataset not in there]
     shown = images(request, boards) if with_images else []
     return Document(
         tuple(boards),
@@ -97,7 +99,7 @@ def gather(
         tuple(figures(request)),
         tuple(shown),
         book,
-        tuple(troubles(failed, book.accounts, boards, problems, names)),
+        tuple(troubles(failed, book.accounts, boards, missing, problems, names)),
         len(cells),
         max(result.finished.computed.date for result in cells)[:10],
         tuple(b.label for b in boards if not drawn(b.dataset)) if any(p.source for p in shown) else (),
