@@ -1,8 +1,9 @@
-"""How long `table`, `status` and `compare` take from 1,000 cells, and which heavy modules they import.
+"""How long `table`, `status`, `compare` and `report` take from 1,000 cells, and which heavy modules they import.
 
 ``python -m tests.benchmarks.bench_report``
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -27,12 +28,15 @@ HEAVY = (
     "PIL",
     "pydantic",
     "h5py",
+    "matplotlib",
 )
 COMMANDS = (
     ["table", "2"],
     ["table", "2", "--format", "latex"],
     ["status"],
     ["compare", "bicubic+xqda", "bicubic+nfst", "-d", "caviar"],
+    ["report", "-o", "report.html"],
+    ["report", "-o", "report.html", "-d", "caviar"],  # 500 cells
 )
 PROBE = """
 import sys
@@ -69,7 +73,7 @@ def main() -> None:
                 start, before = time.perf_counter(), cpu_seconds()
                 done = subprocess.run(
                     [sys.executable, "-c", PROBE.format(heavy=HEAVY), *command, "--results", folder],
-                    cwd=ROOT, capture_output=True, text=True, check=True,
+                    cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
                 )  # fmt: skip
                 times.append(time.perf_counter() - start)
                 work.append(cpu_seconds() - before)
