@@ -93,7 +93,7 @@ class TestNumbers:
         store.put(cell(XQDA, "caviar", 0, data="e" * 64), record([1.0]), {})
         made = table(store, "2")
         assert made.entries["caviar", XQDA, 1].values == (20, 20)
-        assert f"finished too, not mixed in: {XQDA} on caviar (other data), 1 split, 100.0 at rank 1" in made.notes
+        assert f"finished too, not mixed in, at rank 1: {XQDA} 100.0 on caviar (other data), 1 split" in made.notes
 
     def test_the_profile_with_most_splits_counts_then_the_papers(self, tmp_path) -> None:
         fill(tmp_path, "sing", "caviar", [0.1, 0.1], profile="paper")
@@ -102,22 +102,24 @@ class TestNumbers:
         store = fill(tmp_path, "sing", "caviar", [0.2, 0.2, 0.2], profile="quick")
         made = table(store, "1")
         assert made.entries["caviar", "sing", 1].mean == pytest.approx(20)
-        note = "finished too, not mixed in: sing on caviar (schedule paper), 2 splits, 10.0 at rank 1"
+        note = "finished too, not mixed in, at rank 1: sing 10.0 on caviar (schedule paper), 2 splits"
         assert note in made.notes
         assert table(store, "1", profile="paper").entries["caviar", "sing", 1].mean == pytest.approx(10)
         assert table(store, "2", profile="smoke").entries["caviar", "sing", 1].mean is None
 
     def test_cells_of_other_weights_are_another_row(self, tmp_path) -> None:
         fill(tmp_path, "bicubic+dgd", "caviar", [0.1, 0.1, 0.1], weights=("a" * 64,))
+        fill(tmp_path, "srcnn+dgd", "caviar", [0.2, 0.2], weights=("a" * 64,))
+        fill(tmp_path, "srcnn+dgd", "caviar", [0.8], weights=("b" * 64,))
         made = table(fill(tmp_path, "bicubic+dgd", "caviar", [0.9], weights=("b" * 64,)), "2")
         assert made.entries["caviar", "bicubic+dgd", 1].values == pytest.approx((10, 10, 10))
-        assert any("bicubic+dgd on caviar (other weights), 1 split, 90.0 at rank 1" in n for n in made.notes)
+        assert any("at rank 1: bicubic+dgd 90.0, srcnn+dgd 80.0 on caviar (other weights), 1 split" in n for n in made.notes)
 
     def test_current_cells_count_before_more_stale_ones(self, tmp_path) -> None:
         fill(tmp_path, XQDA, "caviar", [0.9] * 10, depends=older(XQDA))
         made = table(fill(tmp_path, XQDA, "caviar", [0.2]), "2")
         assert made.entries["caviar", XQDA, 1].values == (20,)
-        assert any("(stale (version of xqda 0, now 1)), 9 splits, 90.0 at rank 1" in n for n in made.notes)
+        assert any(f"{XQDA} 90.0 on caviar (stale (version of xqda 0, now 1)), 9 splits" in n for n in made.notes)
 
     def test_of_equals_the_newest_counts(self, tmp_path) -> None:
         for data, day, value in (("a", 3, 0.3), ("b", 2, 0.2), ("c", 1, 0.1)):
