@@ -1,5 +1,5 @@
 """What a first run prints, ``run --all`` where there are no data and no results: `python -m tests.first_run` writes it
-into README, with its cells' lines left out, since their times and order vary."""
+into README, with its cells' lines left out, since their times and order vary, and the figure that README shows."""
 
 import re
 import resource
@@ -7,9 +7,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.figures.canvas import outlined
+from bench.figures.plotting import plot
 from tests.conftest import ROOT, bench_process
 
 README = ROOT / "README.md"
+FIGURE = ROOT / "results" / "figures" / "first_run.svg"
+SHOWN = ("bilinear+xqda", "bicubic+xqda", "srcnn+xqda[steps=0]", "bicubic+nfst", "bicubic+l2", "judea", "sld2l", "sdf")
 BLOCK = re.compile(r"(<!-- output of the first run -->\n```text\n)(.*?)(```)", re.DOTALL)
 NOTHING = dict.fromkeys(("BENCH_DATA", "BENCH_PLUGINS", "BENCH_WEIGHTS"), "")
 
@@ -32,10 +36,17 @@ def printed() -> str:
     return found[2]
 
 
+def draw(store: Path) -> None:
+    """README's figure, from a first run's cells, in letters that look the same everywhere."""
+    FIGURE.parent.mkdir(exist_ok=True)
+    FIGURE.write_bytes(outlined(plot("resolution", SHOWN, "synthetic", stores=[store])))
+
+
 def write() -> None:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         output = first_run(Path(folder))
+        draw(Path(folder) / "results")
         sizes = {f.name: sum(p.stat().st_size for p in f.rglob("*") if p.is_file()) for f in Path(folder).iterdir()}
     text = README.read_text(encoding="utf-8")
     README.write_text(BLOCK.sub(lambda m: m[1] + output + m[3], text), encoding="utf-8")

@@ -113,7 +113,8 @@ class TestNumbers:
         fill(tmp_path, "srcnn+dgd", "caviar", [0.8], weights=("b" * 64,))
         made = table(fill(tmp_path, "bicubic+dgd", "caviar", [0.9], weights=("b" * 64,)), "2")
         assert made.entries["caviar", "bicubic+dgd", 1].values == pytest.approx((10, 10, 10))
-        assert any("at rank 1: bicubic+dgd 90.0, srcnn+dgd 80.0 on caviar (other weights), 1 split" in n for n in made.notes)
+        note = "at rank 1: bicubic+dgd 90.0, srcnn+dgd 80.0 on caviar (other weights), 1 split"
+        assert any(note in other for other in made.notes)
 
     def test_current_cells_count_before_more_stale_ones(self, tmp_path) -> None:
         fill(tmp_path, XQDA, "caviar", [0.9] * 10, depends=older(XQDA))
