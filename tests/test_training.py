@@ -275,6 +275,19 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         fit(scalar(), checkpoint=path, identity="viper split 0")
 
 
+def test_a_checkpoint_of_another_version_of_torch_is_gone_on_from(tmp_path):
+    """Versions of torch differ in what an optimiser's groups say."""
+    path = tmp_path / "training.pt"
+    fit(trained := net(), checkpoint=path)
+    state = torch.load(path, weights_only=True)
+    for group in state["about"]["groups"]:
+        del group["nesterov"]
+        group["of_another_version"] = True
+    torch.save(state, path)
+    fit(again := net(), checkpoint=path, loss=None)
+    assert equal(trained, again)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage"])
 def test_a_damaged_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "training.pt"
