@@ -43,12 +43,14 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
 def writing(path: Path) -> Iterator[BinaryIO]:
     """A file that a user named, open for bytes and never seen half; a device or a pipe is written to as it is.
 
+    A link stays one: what it leads to is written.
     UsageError for a folder; BenchError, in a line, where it cannot be written.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file in it")
     try:
-        with write_atomically(path) if path.is_file() or not path.exists() else path.open("wb") as file:
+        whole = path.is_file() or not path.exists()
+        with write_atomically(Path(os.path.realpath(path))) if whole else path.open("wb") as file:
             yield file
     except OSError as error:
         raise BenchError(f"cannot write {path}: {error.strerror or error}") from error

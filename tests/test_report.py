@@ -11,20 +11,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.document.boards import LATER, PRINTED, board
+from bench.document.boards import LATER, PRINTED, Board, board
 from bench.document.curves import chart, path, x_of, y_of
-from bench.document.page import digest, gather, render
+from bench.document.page import Document, digest, gather, render
+from bench.engine.record import Scores, Sizes
 from bench.engine.store import Store, read_stores
 from bench.errors import UsageError
 from bench.figures.request import Request
-from bench.protocol.statistics import confidence_interval, holm
+from bench.protocol.statistics import confidence_interval
 from bench.report.compare import compare
-from tests.cells import cell, failure, fill
+from tests.cells import cell, failure, fill, record
 from tests.conftest import ROOT
 from tests.test_escape import HOSTILE
+from tests.test_tables import older
 
 DATA, XQDA = "mlr_viper", "bicubic+xqda"
 XQDA_SHARES = [0.30, 0.34, 0.36, 0.38, 0.40, 0.31, 0.35, 0.37, 0.39, 0.33]
+
+
+def told(document: Document) -> list[tuple[str, str, str, str]]:
+    return [(one.state, one.dataset, one.method, one.why) for one in document.troubles]
 
 
 class Page(HTMLParser):
@@ -71,20 +77,19 @@ def request(folder: Path, **more: object) -> Request:
     return Request(read_stores([folder])[0], stores=(folder,), **more)  # type: ignore[arg-type]
 
 
+def leaderboard(folder: Path, *methods: str, profile: str | None = None) -> Board:
+    made = board(read_stores([folder])[0], DATA, DATA, 0, methods, profile)
+    assert made
+    return made
+
+
 def written(folder: Path, **more: object) -> str:
     return render(gather(request(folder, **more)))
 
 
-def test_p_values_are_adjusted_by_holm() -> None:
-    # By hand: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1, none below one before it.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
 class TestLeaderboard:
     def test_rows_come_best_first_with_what_was_printed_and_later_papers(self, store) -> None:
-        lines = board(read_stores([store])[0], DATA, 0).lines
+        lines = leaderboard(store).lines
         values = [float(line.places["1"].value) for line in lines]  # type: ignore[arg-type]
         assert values == sorted(values, reverse=True)
         by_name = {line.method: line for line in lines}
@@ -99,7 +104,7 @@ class TestLeaderboard:
         )
 
     def test_a_row_says_mean_interval_published_and_how_it_came_about(self, store) -> None:
-        found = board(read_stores([store])[0], DATA, 0)
+        found = leaderboard(store)
         (row,) = [line.places for line in found.lines if line.method == XQDA]
         percent = [100 * share for share in XQDA_SHARES]
         low, high = confidence_interval(percent)
@@ -109,15 +114,15 @@ class TestLeaderboard:
         assert row["diff"].value == pytest.approx(np.mean(percent) - 37.8)
         assert (row["splits"].text, row["schedule"].text, row["memory"].text) == ("10", "closed form", "100")
 
-    def test_rows_are_compared_as_compare_does_with_p_adjusted(self, store) -> None:
+    def test_rows_are_compared_as_compare_does_and_p_is_of_all_pairs(self, store) -> None:
         fill(store, "sdf", DATA, [0.1] * 10)
         results = read_stores([store])[0]
-        found = board(results, DATA, 0)
+        found = leaderboard(store)
         assert found.against.labels == (XQDA, "judea", "sdf")
         one = compare(results, "judea", XQDA, DATA, 0).ranks[0]
         assert one.p == 2 / 1024  # all ten splits on one side
         verdict = found.against.verdicts[0][1]
-        expected = f"{one.difference:+.1f} ({one.ci_low:+.1f} to {one.ci_high:+.1f}), p {2 * one.p:.3f}"
+        expected = f"{one.difference:+.1f} ({one.ci_low:+.1f} to {one.ci_high:+.1f}), p {one.p:.3f}"  # none is as clear
         assert verdict
         assert (verdict.text, verdict.state) == (expected, "worse")
         back = found.against.verdicts[1][0]
@@ -126,17 +131,34 @@ class TestLeaderboard:
         (sing,) = [line for line in found.lines if line.method == "sing"]
         assert (sing.number, sing.places["compared"].text) == (None, "")
 
+    def test_a_clear_lead_is_one_among_many_rows(self, tmp_path) -> None:
+        """Were p multiplied by the number of rows, none of 10 splits could be below 2/1024 x 29."""
+        rows = np.random.default_rng(0).normal(0.2, 0.02, (30, 10))
+        for k, own in enumerate(rows):
+            fill(tmp_path, f"{XQDA}[k={k}]", DATA, own + 0.4 * (k == 7))
+        found = leaderboard(tmp_path)
+        assert found.against.labels[0] == f"{XQDA}[k=7]"
+        states = [[verdict and verdict.state for verdict in row] for row in found.against.verdicts]
+        assert states[0] == [None, *["worse"] * 29]
+        assert sum(state in {"better", "worse"} for row in states[1:] for state in row[1:]) == 0
+
+    def test_what_another_table_prints_stands_beside_a_row(self, store) -> None:
+        (row,) = [line.places for line in leaderboard(store).lines if line.method == "judea"]
+        assert (row["published"].text, row["diff"].text) == ("26.0", "-6.0")
+        (row,) = [line.places for line in leaderboard(store).lines if line.method == "bilinear+xqda"]
+        assert row["published"].text == row["1"].text == "37.6"
+
     def test_equal_rows_are_level(self, tmp_path) -> None:
         fill(tmp_path, XQDA, DATA, XQDA_SHARES)
         fill(tmp_path, "judea", DATA, XQDA_SHARES)
-        verdict = board(read_stores([tmp_path])[0], DATA, 0).against.verdicts[0][1]
+        verdict = leaderboard(tmp_path).against.verdicts[0][1]
         assert verdict
-        assert (verdict.text, verdict.state) == ("+0.0 (+0.0 to +0.0), p 1.000", "level")
+        assert (verdict.text, verdict.state) == ("0.0 (0.0 to 0.0), p 1.000", "level")
 
 
 class TestCurves:
     def test_a_curve_goes_through_the_means(self, store) -> None:
-        drawn = chart(board(read_stores([store])[0], DATA, 0))
+        drawn = chart(leaderboard(store))
         assert drawn is not None
         (own,) = [curve for curve in drawn.curves if curve.label == XQDA]
         mean = float(np.mean([100 * share for share in XQDA_SHARES]))
@@ -186,15 +208,14 @@ class TestWhole:
 
     def test_what_is_not_as_it_should_be_is_listed(self, bench, store, tmp_path) -> None:
         Store(store).put_failure(cell("judea", DATA, 11), failure("it burst <b>"))
-        stale = cell("sdf", DATA, 0)
-        fill(store, "sdf", DATA, [0.1], depends={**stale.depends, "parts": {**stale.depends["parts"], "resize": 0}})
+        fill(store, "sdf", DATA, [0.1], depends=older("sdf"))
         damaged = store / DATA / "judea" / "split3-seed0-paper-0000000000000000.json"
         damaged.write_text("{")
         done = bench("report", "-o", tmp_path / "out.html", "--results", store)
         assert (done.code, str(damaged) in done.err) == (1, True)
         text = Page((tmp_path / "out.html").read_text()).text
         assert "failed mlr_viper judea split 11: it burst <b>" in text
-        assert re.search(r"stale mlr_viper sdf version of resize 0, now 1 .* --force", text)
+        assert re.search(r"stale mlr_viper sdf version of sdf 0, now 1 .* --force", text)
         assert "not measured mlr_viper bilinear+xqda printed in the paper, no finished cell here" in text
         assert "not measured mlr_sysu printed in the paper, no finished cell here" in text
         assert f"unreadable {damaged} is not a readable result" in text
@@ -210,10 +231,54 @@ class TestWhole:
 
     def test_a_choice_of_rows_and_data_sets(self, store) -> None:
         fill(store, XQDA, "caviar", [0.1] * 10)
+        assert "caviar" not in [one.dataset for one in gather(request(store, methods=["judea"])).boards]
+        both = gather(request(store, methods=["judea", "bicubic+*"]))
+        assert [one.dataset for one in both.boards] == ["caviar", DATA]
+        assert [table.name for table in both.tables] == ["1", "2"]
+        assert both.choice == ("methods judea, bicubic+*",)
         page = Page(written(store, methods=["judea"], datasets=[DATA]))
         assert XQDA not in page.text
         assert page.attributes("section", "id")[0] == "board-mlr_viper"
         assert "caviar" not in page.text
+
+    def test_the_cell_that_an_anchor_subset_is_of_is_listed(self, store) -> None:
+        subsets = {"1/2": Scores((0.5,) * 20, 0.5)}
+        fill(store, "sing", DATA, [0.6], fusion="weighted", subsets=subsets, profile="quick")
+        document = gather(request(store, methods=["sing[anchors=1/2]"]))
+        assert [account.method for account in document.ledger.accounts] == ["sing"]
+        assert document.cells == 1
+
+    def test_failures_are_told_where_nothing_is_finished(self, store) -> None:
+        Store(store).put_failure(cell("judea", "caviar", 0), failure("no image"))
+        every = read_stores([store], failures=True)[0]
+        failed = [result for result in every if result.failed]
+        document = gather(request(store), failed)
+        assert ("failed", "caviar", "judea", "split 0: no image") in told(document)
+
+    def test_what_was_done_since_is_not_told(self, store) -> None:
+        """A failure of a split that was finished since; a stale row that a current one has the place of."""
+        early = cell("judea", DATA, 0, depends={})
+        Store(store).put_failure(early, failure("gone"))
+        fill(store, "judea", DATA, [0.1], depends=older("judea"), data="d" * 64, weights=("a" * 64,))
+        failed = [result for result in read_stores([store], failures=True)[0] if result.failed]
+        assert [one for one in told(gather(request(store), failed)) if one[2] == "judea"] == []
+
+    def test_commands_find_what_they_are_about(self, store) -> None:
+        fill(store, "sdf", DATA, [0.1], depends=older("sdf"))
+        document = gather(request(store), options=["--results", "my store"])
+        assert all(a.command.endswith("--results 'my store'") for a in document.ledger.accounts)
+        quick = gather(request(store, profile="quick"))
+        (dgd,) = [one for one in quick.troubles if (one.dataset, one.method) == (DATA, "bicubic+dgd")]
+        assert dgd.command.endswith("--profile quick")
+        assert "no finished cell of schedule quick here" in dgd.why
+
+    def test_sizes_are_those_of_all_splits(self, store) -> None:
+        for split, probes in enumerate((100, 1200)):
+            sizes = Sizes(train_people=25, test_people=25, probes=probes, gallery_images=250, gallery_draws=1)
+            made = cell("sdf", DATA, split)
+            Store(store).put(made, record([0.1], sizes=sizes), {})
+        (account,) = [one for one in gather(request(store)).ledger.accounts if one.method == "sdf"]
+        assert "100-1,200 probes, 250 in the gallery" in account.sizes
 
     def test_five_hundred_cells_are_small(self, tmp_path) -> None:
         for bins in range(50):
@@ -242,6 +307,18 @@ def test_hostile_names_stay_text(tmp_path, name) -> None:
     assert len(data) == 2
 
 
+def test_data_sets_are_told_apart(tmp_path) -> None:
+    for digest_of_file in ("a6e759ec75bd", "a6e759ffffff"):
+        fill(tmp_path, "judea", f"{DATA}[split_file=sha256:{digest_of_file}]", [0.2, 0.3])
+    for name in ("tables", "figures", "images", "state", "cells"):
+        fill(tmp_path, "judea", name, [0.2, 0.3])
+    page = Page(written(tmp_path))
+    ids = [own["id"] for _, own in page.elements if "id" in own]
+    assert len(set(ids)) == len(ids)
+    labels = [one.label for one in gather(request(tmp_path)).boards]
+    assert len(set(labels)) == 7
+
+
 def test_torch_is_not_imported(store, tmp_path) -> None:
     code = (
         "import sys, bench.cli\n"
@@ -254,6 +331,15 @@ def test_torch_is_not_imported(store, tmp_path) -> None:
 
 
 class TestImages:
+    def test_a_data_set_whose_plug_in_is_gone_costs_no_other(self, tmp_path) -> None:
+        fill(tmp_path, XQDA, "synthetic", [0.2, 0.3])
+        fill(tmp_path, XQDA, "gone", [0.2, 0.3])
+        document = gather(request(tmp_path), with_images=True)
+        assert {picture.dataset: bool(picture.source) for picture in document.images} == {
+            "gone": False,
+            "synthetic": True,
+        }
+
     def test_drawn_people_are_shown_without_a_warning(self, tmp_path) -> None:
         fill(tmp_path, XQDA, "synthetic", [0.2, 0.3])
         document = gather(request(tmp_path), with_images=True)
@@ -275,7 +361,7 @@ class TestErrors:
         empty.mkdir()
         cases = {
             ("report", "-o", tmp_path / "a.pdf", "--results", store): "the file of a report ends in .html",
-            ("report", "-o", tmp_path / "a.html", "--results", empty): "no finished cell",
+            ("report", "-o", tmp_path / "a.html", "--results", empty): "no finished cell; `status` says",
             ("report", "-o", tmp_path / "a.html", "--results", store, "-d", "viperr"): "did you mean 'mlr_viper'?",
             ("report", "-o", tmp_path / "a.html", "--results", store, "-m", "sign"): "did you mean 'sing'?",
             ("report", "-o", tmp_path / "a.html", "--results", store, "--seed", "5"): "no finished cell of seed 5",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.protocol.statistics import T_975, confidence_interval, paired, t_quantile, tolerance
+from bench.protocol.statistics import T_975, confidence_interval, paired, paired_family, t_quantile, tolerance
 
 numbers = st.lists(st.integers(-40, 40).map(lambda x: x / 4), min_size=1, max_size=9)
 
@@ -96,3 +96,35 @@ class TestTolerance:
 
     def test_at_the_ends(self) -> None:
         assert tolerance([100.0] * 10, 100.0, 25) == tolerance([0.0] * 10, 0.0, 25) == 0
+
+
+class TestFamily:
+    """Many paired comparisons at once."""
+
+    def test_one_comparison_has_its_own_p(self) -> None:
+        d = [1.0, 2.0, -0.5, 3.0, 1.5]
+        assert paired_family(np.array([d])) == pytest.approx([paired(d).p])
+
+    def test_a_literal_evaluation(self) -> None:
+        d = np.array([[1.0, 2.0, 3.0, 2.5], [0.5, -1.0, 2.0, 0.1], [0.0, 0.0, 0.0, 0.0]])
+
+        def clearness(row) -> float:
+            return abs(np.mean(row)) / np.sqrt(np.mean(np.square(row))) if np.any(row) else 0.0
+
+        patterns = list(itertools.product((1, -1), repeat=4))
+        largest = [max(clearness(row * np.array(signs)) for row in d) for signs in patterns]
+        expected = [np.mean([value >= clearness(row) - 1e-9 for value in largest]) for row in d]
+        assert paired_family(d) == pytest.approx(expected)
+
+    def test_a_comparison_said_twice_costs_nothing(self) -> None:
+        d = np.random.default_rng(0).normal(1, 1, (3, 8))
+        assert paired_family(np.vstack([d, d, -d]))[:3] == pytest.approx(paired_family(d))
+
+    def test_more_comparisons_make_no_p_smaller(self) -> None:
+        d = np.random.default_rng(0).normal(1, 1, (20, 8))
+        assert (paired_family(d)[:5] >= paired_family(d[:5])).all()
+
+    def test_many_splits_are_sampled(self) -> None:
+        d = np.random.default_rng(0).normal(0.5, 1, (2, 40))
+        assert paired_family(d) == pytest.approx(paired_family(d, seed=1), abs=0.02)
+        assert paired_family(np.ones((1, 40))) == pytest.approx([1 / 9_999], abs=1e-6)

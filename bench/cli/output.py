@@ -4,6 +4,8 @@ import io
 import os
 import sys
 
+from bench.errors import visible
+
 
 class Stream(io.TextIOWrapper):
     """Text to a file descriptor; once that cannot be written to, text goes nowhere.  error: why it cannot."""
@@ -60,3 +62,8 @@ def hold_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
+
+
+def say(line: str) -> None:
+    """A line on standard error, for people; what cannot be seen in a name stands as an escape."""
+    print(visible(line), file=sys.stderr)

@@ -1,8 +1,8 @@
 """``plot``: a figure of stored cells to a file; nothing is computed but images that are enhanced."""
 
-import sys
 from argparse import Namespace
 
+from bench.cli.output import say
 from bench.cli.stores import reading_folders, report_problems
 from bench.engine.store import read_stores
 from bench.figures.kinds import find_kind
@@ -24,5 +24,5 @@ def plot_command(options: Namespace) -> int:
     write(figure, options.output)
     for note in figure.notes:
         print(note)
-    print(f"wrote {options.output}", file=sys.stderr)
+    say(f"wrote {options.output}")
     return report_problems(problems)

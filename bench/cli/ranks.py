@@ -2,10 +2,10 @@
 
 import csv
 import io
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 
+from bench.cli.output import say
 from bench.cli.stores import reading_folders, report_problems
 from bench.engine.inventory import Inventory
 from bench.engine.ranked import Ranked, ranked_lists
@@ -28,7 +28,7 @@ def ranks_command(options: Namespace) -> int:
     images = images_of(result, options.dataset, folders)
     text = as_csv(rows(ranked_lists(result, images), images))
     if options.output:
-        print(f"wrote {write_text(options.output, text)}", file=sys.stderr)
+        say(f"wrote {write_text(options.output, text)}")
     else:
         print(text, end="")
     return report_problems(problems)

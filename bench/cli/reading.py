@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 from dataclasses import asdict
 
+from bench.cli.output import say
 from bench.cli.stores import read_cells, reading_folders, report_problems
 from bench.engine import inventory
 from bench.engine.store import MEASURED, each_result, read_stores
@@ -38,7 +39,7 @@ def one_table(options: Namespace) -> int:
     print(render(table, options.format, options.published, standalone=options.standalone), end="")
     if options.output:
         for path in write_table(table, options.output):
-            print(f"wrote {path}", file=sys.stderr)
+            say(f"wrote {path}")
     return report_problems(problems)
 
 
@@ -49,7 +50,7 @@ def all_tables(options: Namespace) -> int:
         raise UsageError("table --all writes files: say where with --output DIR")
     results, problems = read_stores([options.results or MEASURED])
     for path in pages.write(options.output, results, options.seed):
-        print(f"wrote {path}", file=sys.stderr)
+        say(f"wrote {path}")
     return report_problems(problems)
 
 
@@ -60,7 +61,7 @@ def export_command(options: Namespace) -> int:
     problems: list[str] = []
     cells = each_result(reading_folders(options.results), problems)
     done, rows = export(cells, options.output, form, options.ranks)
-    print(f"wrote {options.output}: {counted(done, 'cell')}, {counted(rows, 'row')}", file=sys.stderr)
+    say(f"wrote {options.output}: {counted(done, 'cell')}, {counted(rows, 'row')}")
     return report_problems(problems)
 
 

@@ -1,8 +1,8 @@
 """``report``: everything that was measured, as one HTML file."""
 
-import sys
 from argparse import Namespace
 
+from bench.cli.output import say
 from bench.cli.stores import reading_folders, report_problems
 from bench.document.page import gather, render
 from bench.engine.store import read_stores
@@ -21,13 +21,17 @@ def report_command(options: Namespace) -> int:
     request = Request(
         finished, options.method, options.dataset, options.seed, options.profile, tuple(folders), options.data
     )
-    document = gather(request, failed, problems, options.with_images)
-    path = write_text(options.output, render(document))
+    found_by = ["--results", str(options.results)] if options.results else []
+    found_by += [word for folder in options.plugins for word in ("--plugins", str(folder))]
+    try:
+        document = gather(request, failed, problems, options.with_images, found_by)
+    except UsageError:
+        report_problems(problems)
+        raise
+    content = render(document)
+    write_text(options.output, content)
     for picture in (*document.figures, *document.images):
         if picture.why:
-            print(
-                f"not drawn: {picture.kind}{f' of {picture.of}' if picture.of else ''}: {picture.why}", file=sys.stderr
-            )
-    size = path.stat().st_size / 2**20 if path.is_file() else 0.0
-    print(f"wrote {path}: {counted(document.cells, 'cell')}, {size:.1f} MiB", file=sys.stderr)
+            say(f"not drawn: {picture.kind}{f' of {picture.of}' if picture.of else ''}: {picture.why}")
+    say(f"wrote {options.output}: {counted(document.cells, 'cell')}, {len(content.encode()) / 2**20:.1f} MiB")
     return report_problems(problems)

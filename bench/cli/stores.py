@@ -1,10 +1,10 @@
 """Where results lie: those that come with bench, and the user's own."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.cli.output import say
 from bench.engine.store import MEASURED, Result, Store, own_folder, read_stores
 from bench.errors import UsageError
 
@@ -43,5 +43,5 @@ def writing_stores(given: Path | None) -> tuple[Store, tuple[Store, ...]]:
 def report_problems(problems: Sequence[str]) -> int:
     """Say which result files cannot be read; the exit code."""
     for line in problems:
-        print(f"bench: {line}", file=sys.stderr)
+        say(f"bench: {line}")
     return 1 if problems else 0

@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.protocol.statistics import holm
-from bench.report.compare import AtRank, at_rank
+import numpy as np
+
+from bench.protocol.statistics import confidence_interval, paired_family
 from bench.report.groups import Group
 
 MOST = 60
@@ -34,28 +35,32 @@ class Against:
 def against(rows: Sequence[tuple[str, Group]]) -> Against:
     """Compare rows of equal data and splits, best first, a label and its cells each.
 
-    The p values of all comparisons with one row are adjusted together (`bench.protocol.statistics.holm`).
+    p is of all comparisons together (`bench.protocol.statistics.paired_family`): a reader may pick the row that others
+    are compared with after having seen them all.  Intervals are of each comparison by itself.
     """
     kept = rows[:MOST]
-    tests: dict[tuple[int, int], AtRank] = {}
-    for (i, (_, a)), (j, (_, b)) in itertools.combinations(enumerate(kept), 2):
-        if len(a.splits) > 1:
-            tests[i, j] = at_rank(a, b, a.splits, 1)
-    verdicts = []
-    for i in range(len(kept)):
-        found = {j: tests[min(i, j), max(i, j)] for j in range(len(kept)) if (min(i, j), max(i, j)) in tests}
-        adjusted = dict(zip(found, holm([test.p for test in found.values()]), strict=True))
-        verdicts.append(
-            tuple(verdict(found[j], adjusted[j], 1 if j < i else -1) if j in found else None for j in range(len(kept)))
-        )
+    verdicts: list[list[Verdict | None]] = [[None] * len(kept) for _ in kept]
+    pairs = list(itertools.combinations(range(len(kept)), 2))
+    if pairs and len(kept[0][1].splits) > 1:
+        percent = np.array([group.percent(1) for _, group in kept])
+        differences = np.array([percent[j] - percent[i] for i, j in pairs])
+        for (i, j), own, p in zip(pairs, differences, paired_family(differences), strict=True):
+            verdicts[i][j] = verdict(own, float(p))
+            verdicts[j][i] = verdict(-own, float(p))
     notes = [f"only the best {MOST} rows are compared with each other"] if len(rows) > MOST else []
-    return Against(tuple(label for label, _ in kept), tuple(verdicts), tuple(notes))
+    return Against(tuple(label for label, _ in kept), tuple(map(tuple, verdicts)), tuple(notes))
 
 
-def verdict(test: AtRank, p: float, sign: int) -> Verdict:
-    """Of the other row minus this one.  sign: 1 where the test is of that difference, -1 of its opposite."""
-    # Zeros are without a sign, which rounding and the other direction would give them.
-    low, high = sorted(round(sign * (value or 0.0), 4) + 0.0 for value in (test.ci_low, test.ci_high))
-    difference = round(sign * test.difference, 4) + 0.0
-    state = "level" if p > LEVEL else "better" if difference > 0 else "worse"
-    return Verdict(f"{difference:+.1f} ({low:+.1f} to {high:+.1f}), p {p:.3f}", difference, state)
+def verdict(differences: np.ndarray, p: float) -> Verdict:
+    """Of the row that the differences are in favour of where they are above 0, percent points."""
+    mean = float(differences.mean())
+    low, high = confidence_interval(differences.tolist())
+    state = "level" if p > LEVEL else "better" if mean > 0 else "worse"
+    chance = f"p {p:.3f}" if p >= 0.001 else "p < 0.001"
+    return Verdict(f"{signed(mean)} ({signed(low)} to {signed(high)}), {chance}", round(mean, 4) + 0.0, state)
+
+
+def signed(value: float) -> str:
+    """One decimal and a sign, which what rounds to nothing has not."""
+    text = f"{value:+.1f}"
+    return "0.0" if text in {"+0.0", "-0.0"} else text

@@ -8,12 +8,14 @@ import numpy as np
 
 from bench.document.against import Against, against
 from bench.engine.store import Result
+from bench.figures.rows import printed
 from bench.report.blocks import marks, measured, reference, short_notes
 from bench.report.content import Entry, Table
-from bench.report.groups import Group, has_schedule, transductive
+from bench.report.groups import Group, Groups, has_schedule, transductive
+from bench.report.names import normal
 from bench.report.notes import flags
 from bench.report.published import TableKind, later, papers, table_kinds
-from bench.report.tables import main_table, make_table, printed_datasets
+from bench.report.tables import main_table, make_table, printed_datasets, rows_of
 
 COSTS = ("fit", "match", "memory")
 MEASURED, PRINTED, LATER = "measured", "printed", "later"
@@ -81,11 +83,23 @@ class Board:
 
 
 def board(
-    results: Sequence[Result], dataset: str, seed: int, methods: Sequence[str] = (), profile: str | None = None
-) -> Board:
-    """The leaderboard of one data set; methods: names or globs, by default all that its main table has."""
+    results: Sequence[Result],
+    dataset: str,
+    label: str,
+    seed: int,
+    methods: Sequence[str] = (),
+    profile: str | None = None,
+) -> Board | None:
+    """The leaderboard of one data set, None where it has none of the methods.
+
+    label: its name as it is printed.  methods: names or globs, by default all that its main table has.
+    """
     kind = board_kind(dataset)
-    table = make_table(kind, results, [dataset], seed, methods, profile, ("map", *COSTS))
+    groups = Groups(results)
+    own = [pattern for pattern in methods if rows_of(kind, groups, dataset, seed, [pattern])]
+    if methods and not own:
+        return None
+    table = make_table(kind, results, [dataset], seed, own, profile, ("map", *COSTS))
     lines = [*own_lines(table, dataset), *([] if methods else later_lines(dataset, kind))]
     lines.sort(key=lambda line: value_of(line, kind.ranks[0]), reverse=True)
     compared, _ = table.ranked(dataset, table.methods[dataset], kind.ranks[0])
@@ -96,9 +110,7 @@ def board(
     shown = tuple(finished(line, numbers, ranked, made) for line in lines)
     schedules = sorted({str(line.places["schedule"].text) for line in shown if line.group})
     columns = tuple(columns_of(kind))
-    return Board(
-        dataset, table.aliases(dataset), columns, shown, made, tuple(schedules), (*made.notes, *short_notes(table))
-    )
+    return Board(dataset, label, columns, shown, made, tuple(schedules), (*made.notes, *short_notes(table)))
 
 
 def board_kind(dataset: str) -> TableKind:
@@ -132,21 +144,23 @@ def own_lines(table: Table, dataset: str) -> Iterator[Line]:
     for method in methods:
         entry = table.entries[dataset, method, first]
         label = table.aliases(method)
-        if entry.group is None:
-            printed = {r: e.published for r in table.kind.ranks if (e := table.entries[dataset, method, r]).published}
-            if printed:
-                yield published_line(method, label, PRINTED, printed)
+        group, elsewhere = entry.group, printed().get((dataset, normal(method)), {})
+        if group is None:
+            if elsewhere:
+                yield published_line(method, label, PRINTED, {r: elsewhere.get(r) for r in table.kind.ranks})
             continue
+        if entry.published is None:  # another of the paper's tables may have it
+            entry = replace(entry, published=elsewhere.get(first))
         places = {str(r): rank_place(table.entries[dataset, method, r], marked[r]) for r in table.kind.ranks}
         places["map"] = rank_place(table.entries[dataset, method, "map"], {})
         value, difference = reference(entry)
         places["published"] = Place(value.text, entry.published)
         places["diff"] = Place(difference.text, entry.difference)
-        places |= about(entry.group)
+        places |= about(group)
         for cost in COSTS:
             mean = table.entries[dataset, method, cost].mean
             places[cost] = Place("" if mean is None else in_short(mean), mean)
-        yield Line(method, label, MEASURED, {"method": Place(label, label), **places}, group=entry.group)
+        yield Line(method, label, MEASURED, {"method": Place(label, label), **places}, group=group)
 
 
 def later_lines(dataset: str, kind: TableKind) -> Iterator[Line]:
@@ -159,7 +173,9 @@ def later_lines(dataset: str, kind: TableKind) -> Iterator[Line]:
 
 def published_line(method: str, label: str, source: str, ranks: Mapping[int, float | None], paper: str = "") -> Line:
     places = {"method": Place(label, label)}
-    places |= {str(rank): Place(f"{value:.1f}", value) for rank, value in ranks.items()}
+    places |= {str(rank): Place(f"{value:.1f}", value) for rank, value in ranks.items() if value is not None}
+    if source == PRINTED and "1" in places:
+        places["published"] = places["1"]
     return Line(method, label, source, places, remark=SOURCES[source], paper=paper)
 
 
@@ -210,11 +226,7 @@ def in_short(value: float) -> str:
 def datasets_of(results: Sequence[Result], seed: int) -> list[str]:
     """Data sets with finished cells: in the order of the main tables, then by name; those with options last."""
     own = sorted({r.cell.dataset for r in results if r.cell.seed == seed and not r.failed})
-    order = {dataset: (0, place) for place, dataset in enumerate(main_datasets())}
-    return sorted(own, key=lambda d: (order.get(d, (1, 0)), "[" in d, d))
-
-
-def main_datasets() -> list[str]:
-    """The data sets that the main tables print, in order."""
     mains = [kind for kind in table_kinds().values() if kind.main]
-    return list(dict.fromkeys(dataset for kind in mains for dataset in printed_datasets(kind)))
+    printed = dict.fromkeys(dataset for kind in mains for dataset in printed_datasets(kind))
+    order = {dataset: (0, place) for place, dataset in enumerate(printed)}
+    return sorted(own, key=lambda d: (order.get(d, (1, 0)), "[" in d, d))

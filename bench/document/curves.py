@@ -28,6 +28,7 @@ class Curve:
     line, band: SVG paths; the band, empty for a single split, is the 95 % interval over splits.  points, printed:
     where markers are, (x, y); of the mean, and of the published values.  values: percent at the ranks 1, 2, ...
     colour, shape: numbers of a colour and of a marker's shape.  dashes: as SVG writes them, empty for a whole line.
+    open: whether the marker is only an outline.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Curve:
     colour: int
     shape: int
     dashes: str
+    open: bool
     shown: bool
 
 
@@ -69,7 +71,7 @@ def chart(board: Board) -> Chart | None:
     curves = []
     for line, group in rows:
         look = drawn[line.method]
-        style = (COLOURS.index(look.colour), MARKERS.index(look.marker), dashes_of(look.dashes))
+        style = (COLOURS.index(look.colour), MARKERS.index(look.marker), dashes_of(look.dashes), not look.whole)
         curves.append(curve(board.dataset, line, group, ranks, style, line in first[:SHOWN]))
     ticks_x = [rank for rank in (1, 5, 10, 15, 20, 25, 30) if rank <= ranks]
     return Chart(
@@ -80,7 +82,7 @@ def chart(board: Board) -> Chart | None:
     )
 
 
-def curve(dataset: str, line: Line, group: Group, ranks: int, style: tuple[int, int, str], shown: bool) -> Curve:
+def curve(dataset: str, line: Line, group: Group, ranks: int, style: tuple[int, int, str, bool], shown: bool) -> Curve:
     own = range(1, min(ranks, group.ranks) + 1)
     percent = [group.percent(rank) for rank in own]
     means = [float(np.mean(values)) for values in percent]

@@ -1,17 +1,19 @@
 """Where every number is from, cell by cell, and what is failed, stale, unreadable or not there."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.document.boards import PRINTED, Board
 from bench.engine.freshness import as_now, stale
-from bench.engine.record import Computed
+from bench.engine.identity import Cell
+from bench.engine.record import Computed, Sizes
 from bench.engine.store import Result
 from bench.errors import counted
-from bench.report.groups import has_schedule
-from bench.report.names import Aliases
+from bench.figures.request import Request
+from bench.report.groups import Groups, has_schedule
+from bench.report.names import Aliases, matching
 from bench.report.notes import ranges
+from bench.report.published import published, table_kinds
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,11 @@ class Trouble:
     command: str = ""
 
 
-def ledger(results: Sequence[Result], names: Aliases) -> Ledger:
-    """The accounts of all finished cells, in order of data set, method and schedule, and what computed them."""
+def ledger(results: Sequence[Result], names: Aliases, options: Sequence[str] = ()) -> Ledger:
+    """The accounts of all finished cells, in order of data set, method and schedule, and what computed them.
+
+    options: words that commands need to find the same store and plug-ins.
+    """
     rows: dict[str, list[Result]] = {}
     for result in results:
         if not result.failed:
@@ -79,21 +84,19 @@ def ledger(results: Sequence[Result], names: Aliases) -> Ledger:
     ordered = sorted(rows.values(), key=lambda own: (own[0].cell.dataset, own[0].cell.method, own[0].cell.profile))
     for own in ordered:
         own.sort(key=lambda result: result.cell.split)
-        cell, record = own[0].cell, own[0].finished
+        cell = own[0].cell
         entries = tuple(
             entry(result, places.setdefault(environment(result.finished.computed), len(places) + 1)) for result in own
         )
-        sizes = record.sizes
         accounts.append(
             Account(
                 names(cell.dataset),
                 names(cell.method),
                 cell.profile,
-                command(own),
+                command(own, options),
                 cell.data,
                 cell.weights,
-                f"{sizes.train_people:,} people for training and {sizes.test_people:,} for test,"
-                f" {counted(sizes.probes, 'probe')}, {counted(sizes.gallery_images, 'gallery image')}",
+                sizes([result.finished.sizes for result in own]),
                 tuple(stale(own[0])),
                 entries,
             )
@@ -106,7 +109,7 @@ def entry(result: Result, environment: int) -> Entry:
     verified = ""
     if record.verified:
         last = record.verified[-1]
-        how = "exactly" if last.difference == 0 else f"within {100 * last.difference:.1f} points"
+        how = "exactly" if last.difference == 0 else f"within {100 * last.difference:.2g} points"
         verified = f"split {last.split} again on {last.date[:10]}, {how}"
     return Entry(
         result.cell.split,
@@ -130,43 +133,84 @@ def environment(computed: Computed) -> str:
     return ", ".join([*parts, *(f"{name} {version}" for name, version in sorted(computed.libraries.items()))])
 
 
-def command(own: Sequence[Result]) -> str:
+def sizes(found: Sequence[Sizes]) -> str:
+    """How many people and images, from the least to the most of any split."""
+
+    def span(numbers: Iterable[int]) -> str:
+        low, high = (lambda n: (min(n), max(n)))(list(numbers))
+        return f"{low:,}" if low == high else f"{low:,}-{high:,}"
+
+    train, test = span(s.train_people for s in found), span(s.test_people for s in found)
+    probes, gallery = span(s.probes for s in found), span(s.gallery_images for s in found)
+    return f"people: {train} for training, {test} for test; images for test: {probes} probes, {gallery} in the gallery"
+
+
+def command(own: Sequence[Result], options: Sequence[str] = ()) -> str:
     """What computes the cells of a row."""
     cell = own[0].cell
     words = ["-m", cell.method, "-d", cell.dataset, "--splits", ranges(result.cell.split for result in own)]
     words += ["--seed", str(cell.seed)] if cell.seed else []
     words += ["--profile", cell.profile] if has_schedule(cell.method) else []
-    return f"python -m bench run {shlex.join(words)}"
+    return f"python -m bench run {shlex.join([*words, *options])}"
 
 
 def troubles(
+    request: Request,
     failures: Sequence[Result],
-    accounts: Sequence[Account],
-    boards: Sequence[Board],
-    missing: Sequence[str],
+    book: Ledger,
     problems: Sequence[str],
     names: Aliases,
+    options: Sequence[str] = (),
 ) -> list[Trouble]:
-    """Failed cells, stale rows, what the paper prints and nobody has measured here, and unreadable files.
-
-    missing: data sets of the paper that have no cell.
-    """
+    """Failed cells, stale rows, what the paper prints and nobody has measured here, and unreadable files."""
+    done = {place(result.cell) for result in request.results}
     found = []
     for result in failures:
-        cell, error = result.cell, result.failure.error if result.failure else ""
-        why = f"split {cell.split}: {error}"
-        found.append(Trouble("failed", names(cell.dataset), names(cell.method), why, command([result])))
-    for account in accounts:
-        if account.stale:
+        if place(result.cell) not in done:
+            cell, error = result.cell, result.failure.error if result.failure else ""
+            why = f"split {cell.split}: {error}"
+            found.append(Trouble("failed", names(cell.dataset), names(cell.method), why, command([result], options)))
+    current = {
+        (a.dataset, a.method, a.profile, entry.split) for a in book.accounts if not a.stale for entry in a.entries
+    }
+    for account in book.accounts:
+        own = {(account.dataset, account.method, account.profile, entry.split) for entry in account.entries}
+        if account.stale and not own <= current:
             why = "; ".join(account.stale)
             found.append(Trouble("stale", account.dataset, account.method, why, f"{account.command} --force"))
-    for board in boards:
-        for line in board.lines:
-            if line.source == PRINTED:
-                words = shlex.join(["-m", line.method, "-d", board.dataset])
-                why = "printed in the paper, no finished cell here"
-                found.append(Trouble("not measured", board.label, line.label, why, f"python -m bench run {words}"))
-    for dataset in missing:
-        why = "printed in the paper, no finished cell here; `doctor` says how to get its images"
-        found.append(Trouble("not measured", dataset, "", why, f"python -m bench doctor {shlex.quote(dataset)}"))
+    found += not_measured(request, names, options)
     return [*found, *(Trouble("unreadable", "", "", line) for line in problems)]
+
+
+def place(cell: Cell) -> tuple[str, str, int, int, str]:
+    """What a finished cell and an earlier failure of it have in common."""
+    return cell.dataset, cell.method, cell.split, cell.seed, cell.profile
+
+
+def not_measured(request: Request, names: Aliases, options: Sequence[str]) -> list[Trouble]:
+    """Rows of the paper's tables without a finished cell; as one where a data set has none at all."""
+    groups = Groups(request.results)
+    there = groups.datasets(request.seed)
+    rows = [(p.dataset, p.method) for p in published() if p.table in table_kinds()]
+    of = f" of schedule {request.profile}" if request.profile else ""
+    words = ["--seed", str(request.seed)] if request.seed else []
+    words += ["--profile", request.profile] if request.profile else []
+    found: dict[tuple[str, str], Trouble] = {}
+    for dataset, method in dict.fromkeys(rows):
+        if request.datasets and not matching_any(request.datasets, dataset):
+            continue
+        if request.methods and not matching_any(request.methods, method):
+            continue
+        if dataset not in there:
+            why = "printed in the paper, no finished cell here; `doctor` says how to get its images"
+            run = f"python -m bench doctor {shlex.quote(dataset)}"
+            found[dataset, ""] = Trouble("not measured", dataset, "", why, run)
+        elif not groups.find(dataset, method, request.seed, request.profile):
+            run = f"python -m bench run {shlex.join(['-m', method, '-d', dataset, *words, *options])}"
+            why = f"printed in the paper, no finished cell{of} here"
+            found[dataset, method] = Trouble("not measured", names(dataset), names(method), why, run)
+    return list(found.values())
+
+
+def matching_any(patterns: Sequence[str], name: str) -> bool:
+    return any(matching(pattern, [name]) for pattern in patterns)

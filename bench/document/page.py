@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,7 +13,7 @@ from markupsafe import Markup
 
 from bench import __version__
 from bench.document.against import Against
-from bench.document.boards import Board, board, datasets_of, main_datasets
+from bench.document.boards import Board, board, board_kind, datasets_of
 from bench.document.curves import Chart, chart
 from bench.document.ledger import Ledger, Trouble, ledger, troubles
 from bench.document.pictures import Picture, figures, images
@@ -24,11 +23,14 @@ from bench.figures.looks import COLOURS
 from bench.figures.people import drawn
 from bench.figures.request import Request
 from bench.figures.rows import nothing
-from bench.report.groups import has_schedule
+from bench.plugin.registry import unknown
+from bench.report.groups import Groups, has_schedule
 from bench.report.html import as_html
 from bench.report.names import Aliases, matching, select
-from bench.report.published import table_kinds
-from bench.report.tables import make_table
+from bench.report.published import TableKind, table_kinds
+from bench.report.tables import make_table, printed_methods, rows_of
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class TableShown:
 
 @dataclass(frozen=True)
 class Document:
-    """What the report says.  charts: by data set.  shown: the data sets whose images it shows."""
+    """What the report says.
+
+    charts: by data set.  cells: how many; newest: the day of the last.  choice: what was asked for, in words, where
+    that is not everything.  people: the data sets of whose people there are images.
+    """
 
     boards: tuple[Board, ...]
     charts: dict[str, Chart | None]
@@ -57,6 +63,7 @@ class Document:
     troubles: tuple[Trouble, ...]
     cells: int
     newest: str
+    choice: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
 
     @property
@@ -71,62 +78,115 @@ class Document:
 
 
 def gather(
-    request: Request, failures: Sequence[Result] = (), problems: Sequence[str] = (), with_images: bool = False
+    request: Request,
+    failures: Sequence[Result] = (),
+    problems: Sequence[str] = (),
+    with_images: bool = False,
+    options: Sequence[str] = (),
 ) -> Document:
     """All that the report says of stored cells.
 
-    failures: failed cells.  problems: a line for each file that cannot be read.  UsageError where there is no cell of
-    what is asked for.
+    failures: failed cells.  problems: a line for each file that cannot be read.  options: words that commands need to
+    find the same store and plug-ins.  UsageError where there is no cell of what is asked for.
     """
-    known = datasets_of(request.results, request.seed)
-    if not known:
-        raise UsageError(nothing(request))
-    chosen = select(request.datasets, known, "data set") if request.datasets else known
-    make = partial(board, request.results, seed=request.seed, methods=request.methods, profile=request.profile)
-    boards = [made for made in map(make, chosen) if made.measured]
+    every = (*request.results, *failures)
+    names = Aliases(dict.fromkeys(name for r in every for name in (r.cell.dataset, r.cell.method)))
+    known = list(dict.fromkeys([*datasets_of(request.results, request.seed), *(r.cell.dataset for r in failures)]))
+    chosen = select(request.datasets, known, "data set") if request.datasets and known else known
+    check_methods(request, chosen)
+    made = [
+        board(request.results, dataset, names(dataset), request.seed, request.methods, request.profile)
+        for dataset in chosen
+    ]
+    boards = [one for one in made if one and one.measured]
     if not boards:
         raise UsageError(nothing(request))
-    cells, failed = (asked_for(request, some, boards) for some in (request.results, failures))
-    names = Aliases(dict.fromkeys(name for r in (*cells, *failed) for name in (r.cell.dataset, r.cell.method)))
-    book = ledger(cells, names)
-    there = {made.dataset for made in boards}
-    missing = [] if request.datasets else [dataset for dataset in main_datasets() if dataset not in there]
+    cells = asked_for(request, request.results, boards)
+    book = ledger(cells, names, options)
     shown = images(request, boards) if with_images else []
+    failed = [r for r in asked_for(request, failures) if r.cell.dataset in chosen]
+    people = {picture.dataset for picture in shown if picture.source}
     return Document(
         tuple(boards),
-        {made.dataset: chart(made) for made in boards},
+        {one.dataset: chart(one) for one in boards},
         tuple(tables(request)),
         tuple(figures(request)),
         tuple(shown),
         book,
-        tuple(troubles(failed, book.accounts, boards, missing, problems, names)),
+        tuple(troubles(request, failed, book, problems, names, options)),
         len(cells),
-        max(result.finished.computed.date for result in cells)[:10],
-        tuple(b.label for b in boards if not drawn(b.dataset)) if any(p.source for p in shown) else (),
+        max((day for r in cells if (day := r.finished.computed.date[:10]) and DAY.fullmatch(day)), default=""),
+        choice(request),
+        tuple(one.label for one in boards if one.dataset in people and not is_drawn(one.dataset)),
     )
 
 
-def asked_for(request: Request, results: Sequence[Result], boards: Sequence[Board]) -> list[Result]:
-    """The cells of the data sets, methods and schedule that the report is about, stale ones among them."""
-    datasets = {made.dataset for made in boards}
-    own = [r for r in results if r.cell.seed == request.seed and r.cell.dataset in datasets]
+def check_methods(request: Request, datasets: Sequence[str]) -> None:
+    """UsageError for a method that no leaderboard of these data sets has."""
+    groups = Groups(request.results)
+    for pattern in request.methods:
+        if not any(rows_of(board_kind(d), groups, d, request.seed, [pattern]) for d in datasets):
+            known = dict.fromkeys(method for d in datasets for method in groups.methods(d, request.seed))
+            raise unknown("finished cell of", pattern, list(known)) if known else UsageError(nothing(request))
+
+
+def choice(request: Request) -> tuple[str, ...]:
+    """What the report was asked for beyond everything, in words."""
+    words = [f"data sets {', '.join(request.datasets)}"] if request.datasets else []
+    words += [f"methods {', '.join(request.methods)}"] if request.methods else []
+    words += [f"schedule {request.profile}"] if request.profile else []
+    words += [f"seed {request.seed}"] if request.seed else []
+    return tuple(words)
+
+
+def is_drawn(dataset: str) -> bool:
+    """Whether images are drawn by program; of a data set whose plug-in is gone nobody knows."""
+    try:
+        return drawn(dataset)
+    except UsageError:
+        return False
+
+
+def asked_for(request: Request, results: Sequence[Result], boards: Sequence[Board] | None = None) -> list[Result]:
+    """The cells that the report is about, stale ones among them, and those that rows of its leaderboards are of.
+
+    boards: of finished cells, which are of their data sets.
+    """
+    own = [r for r in results if r.cell.seed == request.seed]
     own = [r for r in own if request.profile in (None, r.cell.profile) or not has_schedule(r.cell.method)]
     names = list(dict.fromkeys(r.cell.method for r in own))
-    wanted = {name for pattern in request.methods for name in matching(pattern, names)}
-    return [r for r in own if r.cell.method in wanted] if request.methods else own
+    wanted = {name for pattern in request.methods for name in matching(pattern, names)} if request.methods else {*names}
+    if boards is None:
+        return [r for r in own if r.cell.method in wanted]
+    datasets = {made.dataset for made in boards}
+    rows = {r.path for made in boards for _, group in made.measured for r in group.results.values()}
+    return [r for r in own if r.cell.dataset in datasets and (r.cell.method in wanted or r.path in rows)]
 
 
 def tables(request: Request) -> list[TableShown]:
     """The tables of the paper that have a cell of what is asked for."""
     found = []
     for kind in table_kinds().values():
+        own = own_methods(kind, request)
+        if request.methods and not own:
+            continue
         try:
-            table = make_table(kind, request.results, request.datasets, request.seed, request.methods, request.profile)
-        except UsageError:  # of a table that knows none of the names
+            table = make_table(kind, request.results, request.datasets, request.seed, own, request.profile)
+        except UsageError:  # of a table that knows none of the data sets
             continue
         if any(entry.group for entry in table.entries.values()):
             found.append(TableShown(kind.name, kind.title, Markup(as_html(table, with_published=True))))
     return found
+
+
+def own_methods(kind: TableKind, request: Request) -> list[str]:
+    """Those of the methods asked for that a table prints or, where it is open, has cells of."""
+    groups = Groups(request.results)
+    listed = [
+        *printed_methods(kind),
+        *(m for d in groups.datasets(request.seed) for m in groups.methods(d, request.seed)),
+    ]
+    return [m for m in request.methods if matching(m, listed if kind.open else printed_methods(kind))]
 
 
 def render(document: Document) -> str:

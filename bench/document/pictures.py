@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """of: the data set or row that it is of, empty for several.  source: a data URI, empty where nothing could be
-    drawn, for which `why` has the reason.  notes: what a reader must know beside it."""
+    """of: what it is of, in words; dataset: whose images it shows; both empty for several rows.
+
+    source: a data URI, empty where nothing could be drawn, for which `why` has the reason.  notes: what a reader must
+    know beside it.
+    """
 
     kind: str
     title: str
     of: str = ""
+    dataset: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
     why: str = ""
@@ -54,11 +58,12 @@ def images_of(request: Request, board: Board) -> Iterator[Picture]:
 
 def picture(kind: Kind, request: Request, encode: "Callable[[Figure], str]", of: str = "") -> Picture:
     """A figure, or why there is none."""
+    shown = request.datasets[0] if kind.people else ""
     try:
         drawn = kind.draw(request)
     except BenchError as error:
-        return Picture(kind.name, kind.title, of, why=str(error))
-    return Picture(kind.name, kind.title, of, encode(drawn), drawn.notes)
+        return Picture(kind.name, kind.title, of, shown, why=str(error))
+    return Picture(kind.name, kind.title, of, shown, encode(drawn), drawn.notes)
 
 
 def as_svg(drawn: "Figure") -> str:

@@ -229,7 +229,7 @@ def each_result(folders: Iterable[Path], problems: list[str], failures: bool = F
             if path.name.endswith(".failed.json") and not failures:
                 continue
             try:
-                result = read_result(path, folder.name)
+                result = read_result(path, folder.resolve().name)
             except BenchError as error:
                 problems.append(str(error))
                 continue

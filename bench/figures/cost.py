@@ -44,7 +44,7 @@ def draw(request: Request) -> Figure:
     costs = [cost for cost in COSTS if any(costs_of(row, cost) for row in rows.rows)]
     for dataset in rows.datasets:
         own = rows.of(dataset)
-        top = 1.1 * max(max(row.group.percent(1)) for row in own)
+        top = 1.1 * max(max(row.group.percent(1)) for row in own) or 1.0
         sheet.title(key.titles(dataset))
         beside = 2 if len(costs) in (2, 4) else 3
         width = (WIDTH - LEFT - RIGHT - GAP * (beside - 1)) / beside

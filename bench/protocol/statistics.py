@@ -8,6 +8,7 @@ import numpy as np
 PAPER_SPLITS = 10
 EXACT_UP_TO = 16
 SAMPLED_FLIPS = 99_999
+FAMILY_FLIPS = 9_999
 ROUNDING = 1e-9  # percent points
 # Student's t, 97.5 %, of 1 to 19 degrees of freedom: a table of at most twenty splits needs no scipy, whose import
 # takes longer than all else that printing it does.
@@ -106,17 +107,29 @@ def sampled_flips(d: np.ndarray, seed: int) -> float:
     return float(test.pvalue)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """The p values of several tests of which any may come out by chance, adjusted by Holm's step-down rule (1979).
+def paired_family(differences: np.ndarray, seed: int = 0) -> np.ndarray:
+    """p of "no difference" for many paired comparisons at once: the chance of any one as clear, if there were none.
 
-    The i-th smallest of m is multiplied by m - i + 1, and none is smaller than one before it or larger than 1.
+    differences: (comparisons, splits) of pairs over the same splits.  The sign-flip test of `paired`, of the largest
+    studentised mean of all comparisons (max-T; Westfall and Young, Resampling-Based Multiple Testing, 1993): the signs
+    of a split are flipped in all of them together, so how comparisons depend on each other is accounted for.  All 2^n
+    patterns up to 16 splits, more are sampled.  One p in (0, 1] for each comparison.
     """
-    values = np.asarray(p, float)
-    order = np.argsort(values, kind="stable")
-    factors = np.arange(len(values), 0, -1)
-    adjusted = np.empty(len(values))
-    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * values[order]))
-    return [float(value) for value in adjusted]
+    d = np.asarray(differences, float)
+    n = d.shape[1]
+    if n <= EXACT_UP_TO:
+        flips = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    else:
+        flips = np.random.default_rng(seed).choice((-1.0, 1.0), size=(FAMILY_FLIPS, n))
+        flips[0] = 1.0  # what was observed counts
+    size = np.sqrt(np.mean(d**2, axis=1, keepdims=True))
+    # Flips leave the sum of squares as it is: this grows with Student's t, and is at most 1.
+    scaled = np.divide(d, n * size, out=np.zeros_like(d), where=size > 0)
+    largest = np.full(len(flips), 0.0)
+    for some in np.array_split(scaled, max(1, len(scaled) // 200)):
+        largest = np.maximum(largest, np.abs(flips @ some.T).max(axis=1, initial=0.0))
+    observed = np.abs(scaled.sum(axis=1))
+    return (largest[None, :] >= observed[:, None] - ROUNDING).mean(axis=1)
 
 
 def tolerance(measured: Sequence[float], published: float, test_people: int) -> float:

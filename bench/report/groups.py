@@ -130,7 +130,9 @@ class Groups:
                     rows.setdefault(as_now(result).row, []).append((result, scores))
         groups = []
         for pairs in rows.values():
-            pairs.sort(key=lambda pair: pair[0].cell.split)
+            # Of two cells of one split, one of them stored before an option was there, the first counts.
+            first = {result.cell.split: (result, scores) for result, scores in reversed(pairs)}
+            pairs = [first[split] for split in sorted(first)]
             own = tuple(r.cell.split for r, _ in pairs if r.origin in self._users)
             groups.append(Group({r.cell.split: r for r, _ in pairs}, {r.cell.split: s for r, s in pairs}, own))
         return sorted(groups, key=lambda group: group.order, reverse=True)
