@@ -7,12 +7,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from bench.engine.cache import Cache
 from bench.engine.cell import evaluate
 from bench.engine.data import Data, load
 from bench.engine.identity import Cell
-from bench.engine.matching import plain
+from bench.engine.matching import parameters_of, plain
 from bench.engine.record import Computed, Sizes
 from bench.engine.view import Setup, build_view, model_ratios
 from bench.errors import BenchError, UsageError
@@ -636,3 +637,11 @@ class TestTrained:
         assert told == [(m, SIZE, p, "cpu", "weights") for p in ("quick", "paper") for m in ANCHORS]
         assert len({t.workspace for t in TOLD}) == 6
         assert all(cache.folder in t.workspace.parents for t in TOLD)
+
+
+def test_parameters_of_networks_are_counted_for_all_anchors() -> None:
+    """A layer of 3 x 2 weights and 2 biases, held by a method beside what is no network; none without networks."""
+    method = Pixels()
+    assert parameters_of([method]) == 0
+    method.network_, method.numbers_ = torch.nn.Linear(3, 2), np.zeros(100)
+    assert parameters_of([method, method]) == 2 * 8

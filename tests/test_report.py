@@ -168,9 +168,9 @@ class TestCurves:
         assert own.band.endswith("Z")
 
     def test_the_drawing_spans_its_frame(self) -> None:
-        assert (x_of(1, 20), x_of(20, 20)) == (44, 628)
-        assert (y_of(0), y_of(100)) == (340, 10)
-        assert x_of(1, 1) == 44
+        assert (x_of(1, 20), x_of(20, 20)) == (66, 628)
+        assert (y_of(0), y_of(100)) == (336, 12)
+        assert x_of(1, 1) == 66
 
 
 class TestWhole:

@@ -14,6 +14,7 @@ from bench.engine.identity import depends_of
 from bench.engine.record import Scores
 from bench.engine.store import Store, read_stores
 from bench.errors import UsageError
+from bench.report.blocks import marks
 from bench.report.content import Entry
 from bench.report.notes import by_value
 from bench.report.published import PUBLISHED, find_table, table_kinds
@@ -122,6 +123,17 @@ class TestNumbers:
         assert made.entries["caviar", XQDA, 1].values == (20,)
         assert any(f"{XQDA} 90.0 on caviar (stale (version of xqda 0, now 1)), 9 splits" in n for n in made.notes)
 
+    def test_stale_rows_are_ranked_only_among_themselves(self, tmp_path) -> None:
+        fill(tmp_path, XQDA, "caviar", [0.9] * 3, depends=older(XQDA))
+        fill(tmp_path, "bilinear+xqda", "caviar", [0.8] * 3, depends=older("bilinear+xqda"))
+        made = table(Store(tmp_path), "2")
+        assert marks(made, made.methods["caviar"], "caviar", 1) == {XQDA: 1, "bilinear+xqda": 2}
+        fill(tmp_path, "bicubic+nfst", "caviar", [0.2] * 3)
+        fill(tmp_path, "bilinear+nfst", "caviar", [0.1] * 3)
+        made = table(Store(tmp_path), "2")
+        assert marks(made, made.methods["caviar"], "caviar", 1) == {"bicubic+nfst": 1, "bilinear+nfst": 2}
+        assert not any(note.startswith("other splits or data") for note in made.notes)
+
     def test_of_equals_the_newest_counts(self, tmp_path) -> None:
         for data, day, value in (("a", 3, 0.3), ("b", 2, 0.2), ("c", 1, 0.1)):
             date = {"computed": type(COMPUTED)(None, {}, "", f"2026-11-0{day}T00:00:00+00:00", 1)}
@@ -219,14 +231,16 @@ class TestNotes:
     def test_all_that_a_reader_must_know(self, store) -> None:
         notes = "\n".join(table(store, "2", "caviar").notes) + "\n"
         assert "--: no finished cell" in notes
-        rows = f"{XQDA} on caviar: splits 0-2; bilinear+nfst on caviar: splits 0-1\n"
-        assert f"other splits or data than the rest of the column, not ranked with it: {rows}" in notes
-        assert "fewer than" not in notes, "that says it"
+        assert (
+            f"other splits or data than the rest of the column, not ranked with it: {XQDA} on caviar: splits 0-2\n"
+            in notes
+        )
+        assert "fewer than 10 splits: bilinear+nfst on caviar: 2\n" in notes
         assert "training schedule other than the paper's: bilinear+nfst on caviar: quick\n" in notes
         assert "caviar: mean over 100 random single-shot galleries" in notes
         assert (
-            "2 of 15 cells are stale, bench run --force computes them again: bilinear+nfst on caviar: version of"
-            in notes
+            "2 of 15 cells are stale, not ranked with current ones, bench run --force computes them again:"
+            " bilinear+nfst on caviar: version of" in notes
         )
 
     def test_rows_of_few_splits(self, tmp_path) -> None:

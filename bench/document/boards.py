@@ -64,22 +64,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Board:
+    """reference: the number of the row that others are compared with at first, the best without options of its own."""
+
     dataset: str
     label: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     against: Against
+    reference: int = 0
     schedules: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
     def measured(self) -> list[tuple[Line, Group]]:
         return [(line, line.group) for line in self.lines if line.group]
-
-    @property
-    def best(self) -> Line | None:
-        """The best of the rows that are compared with each other."""
-        return next((line for line in self.lines if line.number is not None), None)
 
 
 def board(
@@ -107,10 +105,12 @@ def board(
     chosen = [(line, line.group) for line in lines if line.group and line.method in ranked]
     made = against([(line.label, group) for line, group in chosen])
     numbers = {line.method: i for i, (line, _) in enumerate(chosen[: len(made.labels)])}
-    shown = tuple(finished(line, numbers, ranked, made) for line in lines)
+    reference = min((i for method, i in numbers.items() if "[" not in method), default=0)
+    shown = tuple(finished(line, numbers, ranked, made, reference) for line in lines)
     schedules = sorted({str(line.places["schedule"].text) for line in shown if line.group})
     columns = tuple(columns_of(kind))
-    return Board(dataset, label, columns, shown, made, tuple(schedules), (*made.notes, *short_notes(table)))
+    notes = (*made.notes, *short_notes(table))
+    return Board(dataset, label, columns, shown, made, reference, tuple(schedules), notes)
 
 
 def board_kind(dataset: str) -> TableKind:
@@ -125,7 +125,7 @@ def columns_of(kind: TableKind) -> Iterator[Column]:
     for rank in kind.ranks:
         yield Column(str(rank), f"r={rank}")
     yield Column("map", "mAP")
-    yield Column("published", "published r=1")
+    yield Column("published", "printed r=1")
     yield Column("diff", "diff")
     yield Column("compared", "compared")
     yield Column("splits", "splits")
@@ -196,17 +196,17 @@ def about(group: Group) -> dict[str, Place]:
     }
 
 
-def finished(line: Line, numbers: Mapping[str, int], ranked: Container[str], made: Against) -> Line:
-    """The line with its flags, and compared with the best one."""
+def finished(line: Line, numbers: Mapping[str, int], ranked: Container[str], made: Against, reference: int) -> Line:
+    """The line with its flags, and compared with the row of a number."""
     if line.group is None:
         return line
     words = flags(line.group)
     if transductive(line.method):
         words.append("transductive")
-    if line.method not in ranked and line.group.in_contract:
+    if line.method not in ranked and line.group.in_contract and not line.group.stale:
         words.append("other splits or data")
     number = numbers.get(line.method)
-    verdict = made.verdicts[0][number] if number is not None else None
+    verdict = made.verdicts[reference][number] if number is not None else None
     places = {**line.places, "compared": Place(verdict.text, verdict.value, mark=verdict.state) if verdict else Place()}
     return replace(line, places=places, flags=tuple(words), number=number)
 

@@ -13,7 +13,7 @@ from bench.report.groups import Group
 from bench.report.names import normal
 
 WIDTH, HEIGHT = 640, 380
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 44
 RANKS = 30
 SHOWN = 8
 """Curves that are drawn at first: the best of those without options of their own."""

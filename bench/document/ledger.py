@@ -92,7 +92,7 @@ def ledger(results: Sequence[Result], names: Aliases, options: Sequence[str] = (
             Account(
                 names(cell.dataset),
                 names(cell.method),
-                cell.profile,
+                cell.profile if has_schedule(cell.method) else "closed form",
                 command(own, options),
                 cell.data,
                 cell.weights,

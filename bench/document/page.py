@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from bench import __version__
 from bench.document.against import Against
-from bench.document.boards import Board, board, board_kind, datasets_of
+from bench.document.boards import Board, board, board_kind, datasets_of, in_short
 from bench.document.curves import Chart, chart
 from bench.document.ledger import Ledger, Trouble, ledger, troubles
 from bench.document.pictures import Picture, figures, images
@@ -202,7 +202,7 @@ def render(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"as_data": as_data, "verdicts": verdicts, "counted": counted}
+    environment.filters |= {"as_data": as_data, "verdicts": verdicts, "counted": counted, "in_short": in_short}
     return environment.get_template("page.html").render(
         document=document,
         version=__version__,

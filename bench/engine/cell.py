@@ -92,6 +92,7 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
         "match_seconds": sum(model.match_seconds for model in models.values()),
         **({} if fused.seconds is None else {"sigma_seconds": fused.seconds}),
     }
+    parameters = sum(model.parameters for model in models.values())
     shots = data.spec.options.gallery_shots
     return Outcome(
         protocol=PROTOCOL if shots == 1 else MULTI_SHOT.format(shots),
@@ -105,7 +106,8 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
         subsets=fused.subsets,
         initialisation={anchor_name(m): model.initialisation for m, model in models.items() if model.initialisation},
         curves={anchor_name(m): model.curves for m, model in models.items() if model.curves},
-        cost={name: round(seconds, 4) for name, seconds in cost.items()},
+        cost={name: round(seconds, 4) for name, seconds in cost.items()}
+        | ({"parameters": parameters} if parameters else {}),
         distances={anchor_name(m): model.distances for m, model in models.items()},
         warnings=data.warnings,
         nearest=tuple(map(tuple, trial.nearest(fused.distances).tolist())),

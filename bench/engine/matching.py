@@ -1,6 +1,7 @@
 """One model: fitted on some people, asked for the distances of others, its answer checked."""
 
 import math
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class Model:
 
     distances: float64 (probes, gallery images), in the data set's order.  initialisation, curves: what the front-end
     and the method say of their training, by name.  enhancer: what the method keeps of how it enhances images.
+    parameters: of the networks of both, 0 where there are none.
     """
 
     distances: np.ndarray
@@ -30,6 +32,7 @@ class Model:
     fit_seconds: float
     match_seconds: float
     enhancer: dict[str, np.ndarray]
+    parameters: int = 0
 
 
 def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_people: np.ndarray, fold: int = 0) -> Model:
@@ -47,7 +50,9 @@ def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_peopl
     matched_at = time.perf_counter()
     plugins = [plugin for plugin in (view.frontends[ratio], fitted) if plugin is not None]
     said = initialisation_of(plugins), curves_of(plugins)
-    return Model(distances, *said, fitted_at - start, matched_at - fitted_at, enhancer_of(fitted))
+    return Model(
+        distances, *said, fitted_at - start, matched_at - fitted_at, enhancer_of(fitted), parameters_of(plugins)
+    )
 
 
 def training(view: View, ratio: Ratio, people: np.ndarray, fold: int = 0) -> Train:
@@ -105,6 +110,13 @@ def initialisation_of(plugins: list[Trained]) -> dict[str, str]:
         if text is not None and not isinstance(text, str):
             raise BenchError(f"{name}: initialisation_ must be text, not {type(text).__name__}")
     return {name: text for name, text in found.items() if text}
+
+
+def parameters_of(plugins: list[Trained]) -> int:
+    """How many parameters the PyTorch modules have that fitted plug-ins hold."""
+    torch: Any = sys.modules.get("torch")
+    held = [value for plugin in plugins for value in vars(plugin).values()] if torch else []
+    return sum(p.numel() for value in held if isinstance(value, torch.nn.Module) for p in value.parameters())
 
 
 def curves_of(plugins: list[Trained]) -> dict[str, Any]:

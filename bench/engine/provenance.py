@@ -54,12 +54,12 @@ def machine() -> str:
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the tree, with ``+changes`` when files differ from it; None outside a checkout."""
+    """Commit of the tree, with ``+changes`` where files differ from it or are not in it; None outside a checkout."""
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != ROOT:
             return None
         commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", *PACKAGES)
+        changed = git("status", "--porcelain", "--", *PACKAGES)
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if changed else "")

@@ -20,7 +20,7 @@ LEAST_RANKS = 20
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Index = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Cost = Annotated[float, Meta(ge=0, le=1e9)]
-"""Seconds or MiB."""
+"""Seconds, MiB, or a number of parameters."""
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -75,8 +75,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     first, in [0, 1], over the galleries drawn, empty where it was not kept.  nearest: of each probe, in that order,
     what `bench.protocol.scoring.Trial.nearest` lists: gallery images as numbers from 0 in the data set's order, which
     is that of the distances' columns; empty where it was not kept.  initialisation, curves: by anchor and plug-in.
-    cost: seconds and MiB by name.  contract: whether the method, as it was then, had passed `bench check`.
-    warnings: what looks wrong with the data set.
+    cost: seconds, MiB and the parameters of networks, all anchors' together, by name.  contract: whether the method, as
+    it was then, had passed `bench check`.  warnings: what looks wrong with the data set.
     """
 
     protocol: str

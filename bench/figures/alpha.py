@@ -56,9 +56,12 @@ class Line:
 
     @property
     def alike(self) -> bool:
-        """Whether its points differ in alpha alone: same splits, schedule and data."""
+        """Whether its points differ in alpha alone: same splits, schedule, data, weights and versions."""
         groups = [row.group for row in self.rows.values()]
-        return bool(self.splits) and len({(g.cell.profile, g.comparable) for g in groups}) == 1
+        return (
+            bool(self.splits)
+            and len({(g.cell.profile, g.cell.weights, bool(g.stale), g.comparable) for g in groups}) == 1
+        )
 
     @property
     def reach(self) -> list[float]:

@@ -72,12 +72,14 @@ class Table:
     def ranked(self, dataset: str, methods: Sequence[str], column: int | str) -> tuple[list[Entry], list[Entry]]:
         """The entries of a column that may be ranked against each other, and the measured ones that may not.
 
-        Ranked are those of equal data and splits: of several such sets, the one of most cells.
+        Ranked are those of equal data and splits: of several such sets, the one of most cells.  Stale ones are ranked
+        only where there are no others: what came of other code or weights says little of which method is better.
         """
         found = [e for m in methods if (e := self.entries.get((dataset, m, column))) is not None and e.group]
+        stale = all(entry.group.stale for entry in found if entry.group)
         sets: dict[tuple[str, tuple[int, ...]], list[Entry]] = {}
         for entry in found:
-            if entry.group and entry.group.in_contract:
+            if entry.group and entry.group.in_contract and (stale or not entry.group.stale):
                 sets.setdefault((entry.group.comparable, entry.group.splits), []).append(entry)
         best = max(sets.values(), key=lambda entries: sum(len(e.values) for e in entries), default=[])
         return best, [e for e in found if e not in best]

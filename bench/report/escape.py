@@ -63,4 +63,5 @@ def for_latex(text: str) -> str:
     def known(c: str) -> bool:
         return c.isascii() or c == "±" or ("À" <= c <= "ÿ" and c.isalpha() and c not in "ÐðÞþ")
 
-    return "".join(c if known(c) else f"(U+{ord(c):04X})" for c in for_terminal(text)).translate(LATEX)
+    escaped = "".join(c if known(c) else f"(U+{ord(c):04X})" for c in for_terminal(text)).translate(LATEX)
+    return re.sub(r"--(?=\w)", "-{}-", escaped)  # an option, which LaTeX would make a dash of

@@ -49,6 +49,6 @@ def as_document(table: Table, with_published: bool) -> str:
     fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
     for block in blocks(table, with_published):
         lines += ["", r"\bigskip", fit, tabular(block) + "}"]
-    notes = [*legends(table, "{bold}: best", "{underlined}: second best"), *table.notes]
+    notes = [*legends(table, "bold: best", "underlined: second best"), *table.notes]
     lines += ["", r"\bigskip", r"\footnotesize", *(for_latex(note) + "\n" for note in notes), r"\end{document}", ""]
     return "\n".join(lines)

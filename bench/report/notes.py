@@ -63,7 +63,8 @@ def footnotes(table: Table, left_out: Sequence[tuple[str, Group, Group]], missin
     stale = [(*row, "; ".join(group.stale)) for row, group in rows.items() if group.stale]
     if stale:
         count = len({r.path for d, m, _ in stale for r in rows[d, m].results.values()})
-        yield f"{count} of {len(used)} cells are stale, bench run --force computes them again: {by_value(stale)}"
+        what = "cells are stale, not ranked with current ones, bench run --force computes them again"
+        yield f"{count} of {len(used)} {what}: {by_value(stale)}"
     yield from table.aliases.legends
 
 
@@ -121,7 +122,7 @@ def not_ranked(table: Table) -> list[Row]:
     found: dict[Row, Entry] = {}
     for dataset in table.datasets:
         _, others = table.ranked(dataset, table.methods[dataset], table.kind.ranks[0])
-        found |= {(e.dataset, e.method): e for e in others if e.group and e.group.in_contract}
+        found |= {(e.dataset, e.method): e for e in others if e.group and e.group.in_contract and not e.group.stale}
     return list(found)
 
 

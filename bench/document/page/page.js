@@ -73,7 +73,7 @@
     board.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
     for (const control of [find, sources, schedules, stale, variants]) control.addEventListener("input", filter);
     reference?.addEventListener("input", compare);
-    if (reference && reference.selectedIndex > 0) compare(); // a page that is loaded again may keep the choice
+    if (reference && !reference.selectedOptions[0].defaultSelected) compare(); // a page that is loaded again may keep the choice
     filter();
   }
 
