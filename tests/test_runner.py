@@ -239,6 +239,10 @@ def test_time_is_estimated_from_the_likest_cells(settings) -> None:
         settings.store.put(done, record([1.0], cost={"total_seconds": seconds}), {})
     exact = todo.estimate([task("bicubic+xqda", 5), task("bicubic+xqda", 6)], replace(settings, jobs=2))
     assert exact == todo.Estimate(4.0, similar=0, unknown=0)
+    older = replace(task("bicubic+xqda", 7).cell, depends={})
+    settings.store.put(older, record([1.0], cost={"total_seconds": 1000.0}), {})
+    assert todo.estimate([task("bicubic+xqda", 5)], settings).seconds == 4.0, "cells of other versions count less"
+    settings.store.remove(settings.store.get(older))
     similar = todo.estimate([task("bicubic+xqda[solver=eigh]", 0), task("bicubic+nfst", 0)], settings)
     assert similar == todo.Estimate(4.0, similar=1, unknown=1)
 

@@ -1,11 +1,11 @@
 """Which cells of a run are still to be computed, and how long that will take."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.engine import freshness
-from bench.engine.identity import Cell
+from bench.engine.identity import Cell, short_hash
 from bench.engine.plan import Settings, Task
 from bench.engine.store import MEASURED, Result, Store
 from bench.errors import BenchError, counted, listing
@@ -95,8 +95,8 @@ class Estimate:
 
 
 def estimate(tasks: Sequence[Task], settings: Settings) -> Estimate:
-    """Expected time, from stored cells of the same method, data set and profile; where there are none, from cells of
-    the same plug-ins and profile, whatever their parameters and data set."""
+    """Expected time, from stored cells of the same method, data set and profile, of the same versions where there are
+    some; where there are none, from cells of the same plug-ins and profile, whatever their parameters and data set."""
     seconds = usual_seconds(settings.stores)
     total, similar, unknown = 0.0, 0, 0
     for task in tasks:
@@ -105,14 +105,18 @@ def estimate(tasks: Sequence[Task], settings: Settings) -> Estimate:
             unknown += 1
             continue
         total += seconds[found]
-        similar += found != kinds_of(task.cell)[0]
+        similar += found not in kinds_of(task.cell)[:2]
     return Estimate(total / settings.jobs, similar, unknown)
 
 
 def with_expected(tasks: Sequence[Task], settings: Settings) -> list[Task]:
     """The tasks, each with what stored cells of its method, data set and profile took."""
     seconds = usual_seconds(settings.stores)
-    return [replace(task, expected=seconds.get(kinds_of(task.cell)[0], 0.0)) for task in tasks]
+    return [replace(task, expected=first_of(kinds_of(task.cell)[:2], seconds)) for task in tasks]
+
+
+def first_of(kinds: Sequence[tuple[str, ...]], seconds: Mapping[tuple[str, ...], float]) -> float:
+    return next((seconds[kind] for kind in kinds if kind in seconds), 0.0)
 
 
 def usual_seconds(stores: Sequence[Store]) -> dict[tuple[str, ...], float]:
@@ -130,6 +134,6 @@ def finished_cells(stores: Sequence[Store]) -> Iterator[Result]:
 
 
 def kinds_of(cell: Cell) -> list[tuple[str, ...]]:
-    """What cells a cell's time is judged by, the most like it first."""
-    name = split_text(cell.method)[0]
-    return [(cell.method, cell.dataset, cell.profile), (name, cell.dataset, cell.profile), (name, cell.profile)]
+    """What cells a cell's time is judged by, the most like it first; those of other versions may have trained less."""
+    name, own = split_text(cell.method)[0], (cell.method, cell.dataset, cell.profile)
+    return [(*own, short_hash(cell.depends)), own, (name, cell.dataset, cell.profile), (name, cell.profile)]
