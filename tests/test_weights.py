@@ -341,7 +341,7 @@ def test_a_table_shows_the_cells_of_the_file_that_is_named_now(tmp_path) -> None
     now = started(DGD().files("quick")[0])
     made = table_2(fill(tmp_path, "bicubic+dgd", "caviar", [0.2], "quick", weights=("b" * 64,), initialisation=now))
     assert made.entries["caviar", "bicubic+dgd", 1].values == (20,)
-    assert any("started from older.pth" in note and "90.0 at rank 1" in note for note in made.notes)
+    assert any("started from older.pth" in note and "bicubic+dgd 90.0 on caviar" in note for note in made.notes)
 
 
 def test_a_table_says_which_rows_start_from_which_of_several_files(tmp_path) -> None:
