@@ -1,7 +1,7 @@
 """Where every number is from, cell by cell, and what is failed, stale, unreadable or not there."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.engine.freshness import as_now, stale
@@ -136,12 +136,12 @@ def environment(computed: Computed) -> str:
 def sizes(found: Sequence[Sizes]) -> str:
     """How many people and images, from the least to the most of any split."""
 
-    def span(numbers: Iterable[int]) -> str:
-        low, high = (lambda n: (min(n), max(n)))(list(numbers))
+    def span(name: str) -> str:
+        numbers = [getattr(one, name) for one in found]
+        low, high = min(numbers), max(numbers)
         return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
-    train, test = span(s.train_people for s in found), span(s.test_people for s in found)
-    probes, gallery = span(s.probes for s in found), span(s.gallery_images for s in found)
+    train, test, probes, gallery = map(span, ("train_people", "test_people", "probes", "gallery_images"))
     return f"people: {train} for training, {test} for test; images for test: {probes} probes, {gallery} in the gallery"
 
 
