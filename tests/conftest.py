@@ -1,5 +1,6 @@
 """Shared fixtures: where real data lies, a cache of the tests' own, and the command line in process or as a process."""
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if marked and resolve_device("auto") == "cpu":
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no CUDA GPU"))
+
+
+def modules_after(*commands: list[str]) -> set[str]:
+    """What a fresh process has imported after these commands of ours, each of which must end well."""
+    code = (
+        "import json, sys, bench.cli\n"
+        f"codes = [bench.cli.main(words) for words in {[list(map(str, words)) for words in commands]}]\n"
+        "print(json.dumps([codes, list(sys.modules)]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    codes, modules = json.loads(done.stdout.splitlines()[-1])
+    assert not any(codes), done.stderr
+    return set(modules)
 
 
 class Output(NamedTuple):

@@ -93,7 +93,8 @@ class TestOneLine:
         path.write_text(json.dumps(content))
         found = bench("ranks", *where)
         assert (found.code, len(found.err.splitlines())) == (2, 1)
-        assert "python -m bench run --force -m bicubic+grey" in found.err
+        assert "python -m bench run -m bicubic+grey" in found.err
+        assert "--splits 0 --force`" in found.err
 
     def test_no_cell(self, bench, cell) -> None:
         found = bench("ranks", *cell[1], "--split", "5")

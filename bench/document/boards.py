@@ -1,21 +1,20 @@
 """Leaderboards: for each data set every measured row, the printed ones, and those of later papers, best first."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import numpy as np
 
 from bench.document.against import Against, against
 from bench.engine.store import Result
-from bench.figures.rows import printed
+from bench.figures.rows import printed_ranks
 from bench.report.blocks import marks, measured, reference, short_notes
 from bench.report.content import Entry, Table
-from bench.report.groups import Group, Groups, has_schedule, transductive
-from bench.report.names import normal
+from bench.report.groups import Group, schedule_of, transductive
 from bench.report.notes import flags
 from bench.report.published import TableKind, later, papers, table_kinds
-from bench.report.tables import main_table, make_table, printed_datasets, rows_of
+from bench.report.tables import main_kind, make_table, printed_datasets
 
 COSTS = ("fit", "match", "memory")
 MEASURED, PRINTED, LATER = "measured", "printed", "later"
@@ -71,9 +70,9 @@ class Board:
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     against: Against
-    reference: int = 0
-    schedules: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    reference: int
+    schedules: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def measured(self) -> list[tuple[Line, Group]]:
@@ -87,17 +86,13 @@ def board(
     seed: int,
     methods: Sequence[str] = (),
     profile: str | None = None,
-) -> Board | None:
-    """The leaderboard of one data set, None where it has none of the methods.
+) -> Board:
+    """The leaderboard of one data set.
 
-    label: its name as it is printed.  methods: names or globs, by default all that its main table has.
+    label: its name as it is printed.  methods: names or globs, each of a row of its main table; by default all rows.
     """
-    kind = board_kind(dataset)
-    groups = Groups(results)
-    own = [pattern for pattern in methods if rows_of(kind, groups, dataset, seed, [pattern])]
-    if methods and not own:
-        return None
-    table = make_table(kind, results, [dataset], seed, own, profile, ("map", *COSTS))
+    kind = main_kind(dataset)
+    table = make_table(kind, results, [dataset], seed, methods, profile, ("map", *COSTS))
     lines = [*own_lines(table, dataset), *([] if methods else later_lines(dataset, kind))]
     lines.sort(key=lambda line: value_of(line, kind.ranks[0]), reverse=True)
     compared, _ = table.ranked(dataset, table.methods[dataset], kind.ranks[0])
@@ -111,13 +106,6 @@ def board(
     columns = tuple(columns_of(kind))
     notes = (*made.notes, *short_notes(table))
     return Board(dataset, label, columns, shown, made, reference, tuple(schedules), notes)
-
-
-def board_kind(dataset: str) -> TableKind:
-    """The main table that a data set belongs to."""
-    mains = [kind for kind in table_kinds().values() if kind.main]
-    name = main_table(dataset)
-    return next((kind for kind in mains if kind.name == name), mains[0])
 
 
 def columns_of(kind: TableKind) -> Iterator[Column]:
@@ -144,7 +132,7 @@ def own_lines(table: Table, dataset: str) -> Iterator[Line]:
     for method in methods:
         entry = table.entries[dataset, method, first]
         label = table.aliases(method)
-        group, elsewhere = entry.group, printed().get((dataset, normal(method)), {})
+        group, elsewhere = entry.group, printed_ranks(dataset, method)
         if group is None:
             if elsewhere:
                 yield published_line(method, label, PRINTED, {r: elsewhere.get(r) for r in table.kind.ranks})
@@ -186,7 +174,7 @@ def rank_place(entry: Entry, marked: Mapping[str, int]) -> Place:
 
 def about(group: Group) -> dict[str, Place]:
     """How the numbers came about: splits, schedule, weights."""
-    schedule = group.cell.profile if has_schedule(group.cell.method) else "closed form"
+    schedule = schedule_of(group.cell)
     starts = list(group.starts.items())
     short = ", ".join(dict.fromkeys(PurePath(name).stem for name, _ in starts))
     return {
@@ -225,7 +213,7 @@ def in_short(value: float) -> str:
 
 def datasets_of(results: Sequence[Result], seed: int) -> list[str]:
     """Data sets with finished cells: in the order of the main tables, then by name; those with options last."""
-    own = sorted({r.cell.dataset for r in results if r.cell.seed == seed and not r.failed})
+    own = sorted({r.cell.dataset for r in results if r.cell.seed == seed})
     mains = [kind for kind in table_kinds().values() if kind.main]
     printed = dict.fromkeys(dataset for kind in mains for dataset in printed_datasets(kind))
     order = {dataset: (0, place) for place, dataset in enumerate(printed)}

@@ -7,10 +7,9 @@ import numpy as np
 
 from bench.document.boards import Board, Line
 from bench.figures.looks import COLOURS, DASHES, MARKERS, looks
-from bench.figures.rows import printed
+from bench.figures.rows import printed_ranks
 from bench.protocol.statistics import confidence_interval
 from bench.report.groups import Group
-from bench.report.names import normal
 
 WIDTH, HEIGHT = 640, 380
 LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 44
@@ -60,11 +59,9 @@ class Chart:
     bottom: int = HEIGHT - BOTTOM
 
 
-def chart(board: Board) -> Chart | None:
-    """The curves of a leaderboard's measured rows, best first; None where there is none."""
+def chart(board: Board) -> Chart:
+    """The curves of a leaderboard's measured rows, of which there must be one, best first."""
     rows = board.measured
-    if not rows:
-        return None
     ranks = min(RANKS, max(group.ranks for _, group in rows))
     drawn = looks([line.method for line, _ in rows])
     first = [line for line, _ in rows if "[" not in line.method] or [line for line, _ in rows]
@@ -93,7 +90,7 @@ def curve(dataset: str, line: Line, group: Group, ranks: int, style: tuple[int, 
         upper = [(x_of(rank, ranks), y_of(min(high, 100))) for rank, (_, high) in zip(own, limits, strict=True)]
         lower = [(x_of(rank, ranks), y_of(max(low, 0))) for rank, (low, _) in zip(own, limits, strict=True)]
         band = path([*upper, *reversed(lower)]) + "Z"
-    published = printed().get((dataset, normal(line.method)), {})
+    published = printed_ranks(dataset, line.method)
     return Curve(
         line.label,
         path(mean),

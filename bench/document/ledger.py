@@ -10,9 +10,9 @@ from bench.engine.record import Computed, Sizes
 from bench.engine.store import Result
 from bench.errors import counted
 from bench.figures.request import Request
-from bench.report.groups import Groups, has_schedule
+from bench.report.groups import Groups, schedule_of
 from bench.report.names import Aliases, matching
-from bench.report.notes import ranges
+from bench.report.one import command
 from bench.report.published import published, table_kinds
 
 
@@ -77,8 +77,7 @@ def ledger(results: Sequence[Result], names: Aliases, options: Sequence[str] = (
     """
     rows: dict[str, list[Result]] = {}
     for result in results:
-        if not result.failed:
-            rows.setdefault(as_now(result).row, []).append(result)
+        rows.setdefault(as_now(result).row, []).append(result)
     places: dict[str, int] = {}
     accounts = []
     ordered = sorted(rows.values(), key=lambda own: (own[0].cell.dataset, own[0].cell.method, own[0].cell.profile))
@@ -92,8 +91,8 @@ def ledger(results: Sequence[Result], names: Aliases, options: Sequence[str] = (
             Account(
                 names(cell.dataset),
                 names(cell.method),
-                cell.profile if has_schedule(cell.method) else "closed form",
-                command(own, options),
+                schedule_of(cell),
+                command_of(own, options),
                 cell.data,
                 cell.weights,
                 sizes([result.finished.sizes for result in own]),
@@ -145,13 +144,10 @@ def sizes(found: Sequence[Sizes]) -> str:
     return f"people: {train} for training, {test} for test; images for test: {probes} probes, {gallery} in the gallery"
 
 
-def command(own: Sequence[Result], options: Sequence[str] = ()) -> str:
+def command_of(own: Sequence[Result], options: Sequence[str] = ()) -> str:
     """What computes the cells of a row."""
     cell = own[0].cell
-    words = ["-m", cell.method, "-d", cell.dataset, "--splits", ranges(result.cell.split for result in own)]
-    words += ["--seed", str(cell.seed)] if cell.seed else []
-    words += ["--profile", cell.profile] if has_schedule(cell.method) else []
-    return f"python -m bench run {shlex.join([*words, *options])}"
+    return command(cell.method, cell.dataset, [r.cell.split for r in own], cell.seed, cell.profile, options)
 
 
 def troubles(
@@ -169,7 +165,7 @@ def troubles(
         if place(result.cell) not in done:
             cell, error = result.cell, result.failure.error if result.failure else ""
             why = f"split {cell.split}: {error}"
-            found.append(Trouble("failed", names(cell.dataset), names(cell.method), why, command([result], options)))
+            found.append(Trouble("failed", names(cell.dataset), names(cell.method), why, command_of([result], options)))
     current = {
         (a.dataset, a.method, a.profile, entry.split) for a in book.accounts if not a.stale for entry in a.entries
     }
@@ -193,24 +189,18 @@ def not_measured(request: Request, names: Aliases, options: Sequence[str]) -> li
     there = groups.datasets(request.seed)
     rows = [(p.dataset, p.method) for p in published() if p.table in table_kinds()]
     of = f" of schedule {request.profile}" if request.profile else ""
-    words = ["--seed", str(request.seed)] if request.seed else []
-    words += ["--profile", request.profile] if request.profile else []
     found: dict[tuple[str, str], Trouble] = {}
     for dataset, method in dict.fromkeys(rows):
-        if request.datasets and not matching_any(request.datasets, dataset):
+        if request.datasets and dataset not in request.datasets:
             continue
-        if request.methods and not matching_any(request.methods, method):
+        if request.methods and not any(matching(pattern, [method]) for pattern in request.methods):
             continue
         if dataset not in there:
             why = "printed in the paper, no finished cell here; `doctor` says how to get its images"
             run = f"python -m bench doctor {shlex.quote(dataset)}"
             found[dataset, ""] = Trouble("not measured", dataset, "", why, run)
         elif not groups.find(dataset, method, request.seed, request.profile):
-            run = f"python -m bench run {shlex.join(['-m', method, '-d', dataset, *words, *options])}"
+            run = command(method, dataset, (), request.seed, request.profile, options)
             why = f"printed in the paper, no finished cell{of} here"
             found[dataset, method] = Trouble("not measured", names(dataset), names(method), why, run)
     return list(found.values())
-
-
-def matching_any(patterns: Sequence[str], name: str) -> bool:
-    return any(matching(pattern, [name]) for pattern in patterns)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,13 +13,12 @@ from markupsafe import Markup
 
 from bench import __version__
 from bench.document.against import Against
-from bench.document.boards import Board, board, board_kind, datasets_of, in_short
+from bench.document.boards import Board, board, datasets_of, in_short
 from bench.document.curves import Chart, chart
 from bench.document.ledger import Ledger, Trouble, ledger, troubles
 from bench.document.pictures import Picture, figures, images
 from bench.engine.store import Result
 from bench.errors import UsageError, counted, visible
-from bench.figures.looks import COLOURS
 from bench.figures.people import drawn
 from bench.figures.request import Request
 from bench.figures.rows import nothing
@@ -28,7 +27,7 @@ from bench.report.groups import Groups, has_schedule
 from bench.report.html import as_html
 from bench.report.names import Aliases, matching, select
 from bench.report.published import TableKind, table_kinds
-from bench.report.tables import make_table, printed_methods, rows_of
+from bench.report.tables import main_kind, make_table, printed_methods, rows_of
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -37,13 +36,8 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d")
 class TableShown:
     """A table of the paper."""
 
-    name: str
-    title: str
+    kind: TableKind
     html: Markup
-
-    @property
-    def heading(self) -> str:
-        return f"Table {self.name}: {self.title}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class Document:
     """
 
     boards: tuple[Board, ...]
-    charts: dict[str, Chart | None]
+    charts: dict[str, Chart]
     tables: tuple[TableShown, ...]
     figures: tuple[Picture, ...]
     images: tuple[Picture, ...]
@@ -63,8 +57,8 @@ class Document:
     troubles: tuple[Trouble, ...]
     cells: int
     newest: str
-    choice: tuple[str, ...] = ()
-    people: tuple[str, ...] = ()
+    choice: tuple[str, ...]
+    people: tuple[str, ...]
 
     @property
     def anchors(self) -> dict[str, str]:
@@ -93,18 +87,14 @@ def gather(
     names = Aliases(dict.fromkeys(name for r in every for name in (r.cell.dataset, r.cell.method)))
     known = list(dict.fromkeys([*datasets_of(request.results, request.seed), *(r.cell.dataset for r in failures)]))
     chosen = select(request.datasets, known, "data set") if request.datasets and known else known
-    check_methods(request, chosen)
-    made = [
-        board(request.results, dataset, names(dataset), request.seed, request.methods, request.profile)
-        for dataset in chosen
-    ]
-    boards = [one for one in made if one and one.measured]
+    request = replace(request, datasets=chosen if request.datasets else ())
+    boards = leaderboards(request, chosen, names)
     if not boards:
         raise UsageError(nothing(request))
-    cells = asked_for(request, request.results, boards)
+    cells = of_boards(request, boards)
     book = ledger(cells, names, options)
     shown = images(request, boards) if with_images else []
-    failed = [r for r in asked_for(request, failures) if r.cell.dataset in chosen]
+    failed = [r for r in of_choice(request, failures) if r.cell.dataset in chosen]
     people = {picture.dataset for picture in shown if picture.source}
     return Document(
         tuple(boards),
@@ -117,17 +107,30 @@ def gather(
         len(cells),
         max((day for r in cells if (day := r.finished.computed.date[:10]) and DAY.fullmatch(day)), default=""),
         choice(request),
-        tuple(one.label for one in boards if one.dataset in people and not is_drawn(one.dataset)),
+        tuple(one.label for one in boards if one.dataset in people and not drawn(one.dataset)),
     )
 
 
-def check_methods(request: Request, datasets: Sequence[str]) -> None:
-    """UsageError for a method that no leaderboard of these data sets has."""
+def leaderboards(request: Request, datasets: Sequence[str], names: Aliases) -> list[Board]:
+    """Those of the data sets that have finished cells; UsageError for a method that none of them has."""
     groups = Groups(request.results)
+    own = {d: patterns_of(main_kind(d), groups, [d], request) for d in datasets}
     for pattern in request.methods:
-        if not any(rows_of(board_kind(d), groups, d, request.seed, [pattern]) for d in datasets):
+        if not any(pattern in patterns for patterns in own.values()):
             known = dict.fromkeys(method for d in datasets for method in groups.methods(d, request.seed))
             raise unknown("finished cell of", pattern, list(known)) if known else UsageError(nothing(request))
+    made = [
+        board(request.results, d, names(d), request.seed, patterns, request.profile)
+        for d, patterns in own.items()
+        if patterns or not request.methods
+    ]
+    return [one for one in made if one.measured]
+
+
+def patterns_of(kind: TableKind, groups: Groups, datasets: Sequence[str], request: Request) -> list[str]:
+    """Those of the methods asked for that a table has rows of: printed ones or, where it is open, any."""
+    wanted = [m for m in request.methods if kind.open or matching(m, printed_methods(kind))]
+    return [m for m in wanted if any(rows_of(kind, groups, d, request.seed, [m]) for d in datasets)]
 
 
 def choice(request: Request) -> tuple[str, ...]:
@@ -139,35 +142,28 @@ def choice(request: Request) -> tuple[str, ...]:
     return tuple(words)
 
 
-def is_drawn(dataset: str) -> bool:
-    """Whether images are drawn by program; of a data set whose plug-in is gone nobody knows."""
-    try:
-        return drawn(dataset)
-    except UsageError:
-        return False
-
-
-def asked_for(request: Request, results: Sequence[Result], boards: Sequence[Board] | None = None) -> list[Result]:
-    """The cells that the report is about, stale ones among them, and those that rows of its leaderboards are of.
-
-    boards: of finished cells, which are of their data sets.
-    """
+def of_choice(request: Request, results: Sequence[Result]) -> list[Result]:
+    """The cells of the seed, schedule and methods that the report is about, stale ones among them."""
     own = [r for r in results if r.cell.seed == request.seed]
     own = [r for r in own if request.profile in (None, r.cell.profile) or not has_schedule(r.cell.method)]
     names = list(dict.fromkeys(r.cell.method for r in own))
     wanted = {name for pattern in request.methods for name in matching(pattern, names)} if request.methods else {*names}
-    if boards is None:
-        return [r for r in own if r.cell.method in wanted]
+    return [r for r in own if r.cell.method in wanted]
+
+
+def of_boards(request: Request, boards: Sequence[Board]) -> list[Result]:
+    """Likewise finished ones, of the leaderboards' data sets, and those that their rows are parts of."""
     datasets = {made.dataset for made in boards}
     rows = {r.path for made in boards for _, group in made.measured for r in group.results.values()}
-    return [r for r in own if r.cell.dataset in datasets and (r.cell.method in wanted or r.path in rows)]
+    rows |= {r.path for r in of_choice(request, request.results) if r.cell.dataset in datasets}
+    return [r for r in request.results if r.path in rows]
 
 
 def tables(request: Request) -> list[TableShown]:
     """The tables of the paper that have a cell of what is asked for."""
-    found = []
+    groups, found = Groups(request.results), []
     for kind in table_kinds().values():
-        own = own_methods(kind, request)
+        own = patterns_of(kind, groups, groups.datasets(request.seed), request)
         if request.methods and not own:
             continue
         try:
@@ -175,18 +171,8 @@ def tables(request: Request) -> list[TableShown]:
         except UsageError:  # of a table that knows none of the data sets
             continue
         if any(entry.group for entry in table.entries.values()):
-            found.append(TableShown(kind.name, kind.title, Markup(as_html(table, with_published=True))))
+            found.append(TableShown(kind, Markup(as_html(table, with_published=True))))
     return found
-
-
-def own_methods(kind: TableKind, request: Request) -> list[str]:
-    """Those of the methods asked for that a table prints or, where it is open, has cells of."""
-    groups = Groups(request.results)
-    listed = [
-        *printed_methods(kind),
-        *(m for d in groups.datasets(request.seed) for m in groups.methods(d, request.seed)),
-    ]
-    return [m for m in request.methods if matching(m, listed if kind.open else printed_methods(kind))]
 
 
 def render(document: Document) -> str:
@@ -210,7 +196,6 @@ def render(document: Document) -> str:
         script=Markup(script),
         style_hash=digest(style),
         script_hash=digest(script),
-        colours=len(COLOURS),
     )
 
 

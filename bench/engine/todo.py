@@ -1,7 +1,7 @@
 """Which cells of a run are still to be computed, and how long that will take."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.engine import freshness
@@ -112,11 +112,11 @@ def estimate(tasks: Sequence[Task], settings: Settings) -> Estimate:
 def with_expected(tasks: Sequence[Task], settings: Settings) -> list[Task]:
     """The tasks, each with what stored cells of its method, data set and profile took."""
     seconds = usual_seconds(settings.stores)
-    return [replace(task, expected=first_of(kinds_of(task.cell)[:2], seconds)) for task in tasks]
 
+    def expected(task: Task) -> float:
+        return next((seconds[kind] for kind in kinds_of(task.cell)[:2] if kind in seconds), 0.0)
 
-def first_of(kinds: Sequence[tuple[str, ...]], seconds: Mapping[tuple[str, ...], float]) -> float:
-    return next((seconds[kind] for kind in kinds if kind in seconds), 0.0)
+    return [replace(task, expected=expected(task)) for task in tasks]
 
 
 def usual_seconds(stores: Sequence[Store]) -> dict[tuple[str, ...], float]:

@@ -99,7 +99,7 @@ def check_data(pictures: Pictures, result: Result, dataset: str) -> None:
     """DataError where a cell was computed on other images, labels or splits than there are."""
     cell = result.cell
     if pictures.data.digest != cell.data:
-        again = command(cell.method, dataset, cell.split, cell.seed, cell.profile)
+        again = command(cell.method, dataset, [cell.split], cell.seed, cell.profile)
         raise DataError(f"{dataset} has other images, labels or splits than when {cell} was computed; `{again}`")
 
 

@@ -12,7 +12,7 @@ from bench.report.groups import Group, Groups
 from bench.report.names import normal, select
 from bench.report.notes import flags
 from bench.report.published import TableKind, published, table_kinds
-from bench.report.tables import chosen_datasets, main_table, make_table, printed_datasets, rows_of
+from bench.report.tables import chosen_datasets, main_kind, make_table, printed_datasets, rows_of
 
 MARKS = "*†‡§¶"
 """Beside the label of a row that is not what it seems."""
@@ -29,7 +29,7 @@ class Row:
     @property
     def published(self) -> dict[int, float]:
         """Published percent by rank, from any table of the paper."""
-        return printed().get((self.dataset, normal(self.method)), {})
+        return printed_ranks(self.dataset, self.method)
 
 
 @cache
@@ -40,6 +40,11 @@ def printed() -> dict[tuple[str, str], dict[int, float]]:
         if p.table in table_kinds() and p.value is not None and not p.erratum:
             found.setdefault((p.dataset, normal(p.method)), {}).setdefault(p.rank, p.value)
     return found
+
+
+def printed_ranks(dataset: str, method: str) -> dict[int, float]:
+    """Likewise of one method, however its options are written."""
+    return printed().get((dataset, normal(method)), {})
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def main_rows(request: Request) -> Rows:
     groups = Groups(request.results)
     mains = [kind for kind in table_kinds().values() if kind.main]
     names = named_datasets(request, groups, mains)
-    by_table = {kind: [d for d in names if (main_table(d) or mains[0].name) == kind.name] for kind in mains}
+    by_table = {kind: [d for d in names if main_kind(d) is kind] for kind in mains}
     found: list[Rows] = []
     for kind, own in by_table.items():
         datasets = own if request.datasets else chosen_datasets(kind, groups, (), request.seed)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,8 @@ def about_training(
     return json.loads(json.dumps(about))
 
 
-def same(found: Any, expected: Any) -> bool:
-    """Whether a checkpoint agrees; of an optimiser's groups on what both say, since versions of torch add to them."""
-    if not (isinstance(found, list) and isinstance(expected, list) and found and isinstance(found[0], dict)):
-        return bool(found == expected)
+def same_groups(found: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an optimiser's groups agree in what both say: versions of torch differ in what groups hold."""
     pairs = zip(found, expected, strict=False)
     alike = all(own[key] == other[key] for own, other in pairs for key in own.keys() & other.keys())
     return len(found) == len(expected) and alike
@@ -101,8 +100,9 @@ def resume(
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        differ = [key for key in about if not same(state["about"][key], about[key])]
         found = state["about"]
+        agree = {"groups": same_groups}
+        differ = [key for key in about if not agree.get(key, operator.eq)(found[key], about[key])]
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = " ".join(str(error).split())[:200]
         raise BenchError(f"the checkpoint {path} cannot be read ({reason}); delete it to start again") from error

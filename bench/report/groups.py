@@ -182,6 +182,11 @@ def has_schedule(method: str) -> bool:
     return not found or any(bool(attributes.get("profiles")) for attributes in found)
 
 
+def schedule_of(cell: Cell) -> str:
+    """The training schedule of a cell, in words."""
+    return cell.profile if has_schedule(cell.method) else "closed form"
+
+
 def transductive(method: str) -> bool:
     """Whether a method says that it uses other probes or statistics of the whole gallery."""
     return any(bool(attributes.get("transductive")) for attributes in plugin_attributes(method))

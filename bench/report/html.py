@@ -15,7 +15,7 @@ def as_html(table: Table, with_published: bool) -> str:
     made = blocks(table, with_published)
     lines = [
         '<table class="bench-table">',
-        f"<caption>{for_html(f'Table {table.kind.name}: {table.kind.title}')}</caption>",
+        f"<caption>{for_html(table.kind.heading)}</caption>",
     ]
     if made:
         lines += [*head(made[0]), *(line for block in made for line in body(block))]

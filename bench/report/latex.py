@@ -9,8 +9,7 @@ from bench.report.escape import for_latex
 
 def as_latex(table: Table, with_published: bool) -> str:
     """A ``tabular`` for each block, with the notes as comments."""
-    title = f"Table {table.kind.name}: {table.kind.title}"
-    comments = [title, *legends(table, "bold: best", "underlined: second best"), *table.notes]
+    comments = [table.kind.heading, *legends(table, "bold: best", "underlined: second best"), *table.notes]
     lines = [f"% {for_latex(comment)}" for comment in comments]
     return "\n".join([*lines, *(tabular(block) for block in blocks(table, with_published))])
 
@@ -44,7 +43,7 @@ def as_document(table: Table, with_published: bool) -> str:
         r"\pagestyle{empty}",
         r"\setlength{\parindent}{0pt}",
         r"\begin{document}",
-        for_latex(f"Table {table.kind.name}: {table.kind.title}"),
+        for_latex(table.kind.heading),
     ]
     fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
     for block in blocks(table, with_published):

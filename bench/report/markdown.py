@@ -11,7 +11,7 @@ def as_markdown(table: Table, with_published: bool) -> str:
     def text(value: Value) -> str:
         return ("{}", "**{}**", "_{}_")[value.mark].format(for_markdown(value.text)) + value.interval
 
-    lines = [f"### Table {table.kind.name}: {table.kind.title}", ""]
+    lines = [f"### {table.kind.heading}", ""]
     for block in blocks(table, with_published):
         rows = [[for_markdown(label) for label in block.header], *([text(v) for v in row] for row in block.rows)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

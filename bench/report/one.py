@@ -14,6 +14,7 @@ from bench.errors import UsageError
 from bench.report.compare import finished, one_dataset
 from bench.report.groups import Groups, has_schedule, plugin_attributes
 from bench.report.names import normal
+from bench.report.notes import ranges
 
 
 def find_cell(
@@ -25,7 +26,7 @@ def find_cell(
     """
     groups = Groups(results)
     name = one_dataset(groups, dataset)
-    hint = f"`{command(method, dataset, split, seed, profile)}` computes it"
+    hint = f"`{command(method, dataset, [split], seed, profile)}` computes it"
     try:
         found = finished(groups, method, name, seed, profile)
     except UsageError as error:
@@ -64,7 +65,7 @@ def images_of(result: Result, dataset: str, folders: Sequence[Path]) -> Inventor
     own = result.path.parents[2]
     found = inventory.find(dict.fromkeys([own, *folders]), result.cell)
     if found is None:
-        words = command(result.cell.method, dataset, result.cell.split, result.cell.seed, result.cell.profile)
+        words = command(result.cell.method, dataset, [result.cell.split], result.cell.seed, result.cell.profile)
         raise UsageError(f"no table of the images of {result.cell.dataset}: `{words}` writes it where the images are")
     return found
 
@@ -80,16 +81,22 @@ def copies(result: Result, folders: Sequence[Path]) -> Iterator[Result]:
 
 def again(cell: Cell, dataset: str) -> str:
     """What to run for a cell that lacks what cells keep now."""
-    words = command(cell.method, dataset, cell.split, cell.seed, cell.profile, force=True)
+    kept = ["--enhancers", str(cell.split)] if cell.split else []
+    words = command(cell.method, dataset, [cell.split], cell.seed, cell.profile, ["--force", *kept])
     return f"`{words}` computes it with them"
 
 
 def command(
-    method: str, dataset: str, split: int, seed: int = 0, profile: str | None = None, force: bool = False
+    method: str,
+    dataset: str,
+    splits: Sequence[int] = (),
+    seed: int = 0,
+    profile: str | None = None,
+    options: Sequence[str] = (),
 ) -> str:
-    """The command that computes a cell."""
-    words = ["-m", method, "-d", dataset, "--splits", str(split)]
+    """The command that computes cells of a row.  splits: where none are given, those that it takes by itself."""
+    words = ["-m", method, "-d", dataset]
+    words += ["--splits", ranges(splits)] if splits else []
     words += ["--seed", str(seed)] if seed else []
     words += ["--profile", profile] if profile and has_schedule(method) else []
-    words += ["--enhancers", str(split)] if force and split else []
-    return f"python -m bench run {'--force ' if force else ''}{shlex.join(words)}"
+    return f"python -m bench run {shlex.join([*words, *options])}"

@@ -50,6 +50,10 @@ class TableKind:
     rows: tuple[str, ...] = ()
 
     @property
+    def heading(self) -> str:
+        return f"Table {self.name}: {self.title}"
+
+    @property
     def named(self) -> tuple[str, ...]:
         """The added rows that are named whole, which may be anchor subsets of a stored cell."""
         return tuple(row for row in self.rows if not row.endswith("*"))

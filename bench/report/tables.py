@@ -150,6 +150,13 @@ def main_table(dataset: str) -> str | None:
     return None
 
 
+def main_kind(dataset: str) -> TableKind:
+    """Likewise as a table: the first main one for a data set that is like none."""
+    mains = [kind for kind in table_kinds().values() if kind.main]
+    name = main_table(dataset)
+    return next((kind for kind in mains if kind.name == name), mains[0])
+
+
 @cache
 def is_low_resolution(dataset: str) -> bool | None:
     """Whether a data set's probes are of low resolution; None for one that has no plug-in."""
