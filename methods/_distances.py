@@ -7,5 +7,8 @@ PART = ("distances", 1)
 
 def euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Euclidean distances of all pairs of rows, a (n, r) and b (m, r) -> float64 (n, m)."""
-    square = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
+    square = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
+    product = a @ b.T
+    product *= 2
+    square -= product
     return np.sqrt(np.maximum(square, 0, out=square), out=square)

@@ -81,12 +81,12 @@ class JUDEA(OnLOMO):
         self.coefs_ = fit_judea(grams, labels, self.hcmd_, self.ridge_)
         return self
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        return euclidean(self._project(probe), self._project(gallery))
-
-    def _project(self, images: "Images") -> np.ndarray:
+    def embed(self, images: "Images", side: str) -> np.ndarray:
         grams = [images.gram(self.rows_, extractor) for extractor in self.extractors()]
         return project(grams, self.coefs_, self.kept_)
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return euclidean(probe, gallery)
 
 
 def fit_judea(grams: Sequence[np.ndarray], labels: np.ndarray, hcmd: float, ridge: float) -> list[np.ndarray]:

@@ -78,9 +78,12 @@ class SLD2L(Terms, OnLOMO):
         self.whitening_, self.dictionaries_ = learn(np.union1d(gallery, probe), self.smoothing_)
         return self
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        low, high = (self.whitening_(images.gram(self.rows_, self.lomo)) for images in (probe, gallery))
-        return 1 - restore(low, self.dictionaries_, self) @ high.T
+    def embed(self, images: "Images", side: str) -> np.ndarray:
+        rows = self.whitening_(images.gram(self.rows_, self.lomo))
+        return restore(rows, self.dictionaries_, self) if side == "probe" else rows
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return 1 - probe @ gallery.T
 
 
 def spread(images: "Images", count: int) -> "Images":
