@@ -213,24 +213,24 @@ def wanted_products(images: Images, others: Images, extractor: Extractor) -> np.
     Of a selection with itself one triangle is computed.
     """
     out = np.empty((len(images), len(others)))
-    columns = list(tiles(others, extractor))
-    for count, (i, a) in enumerate(tiles(images, extractor), 1):
-        left = a()
-        for j, b in columns[:count] if images is others else columns:
-            tile = tile_product(left, b())
+    columns = list(tiles(others))
+    for count, (i, a, rows) in enumerate(tiles(images), 1):
+        left = a.features(extractor)[rows]
+        for j, b, some in columns[:count] if images is others else columns:
+            tile = tile_product(left, b.features(extractor)[some])
             out[np.ix_(i, j)] = tile
             if images is others:
                 out[np.ix_(j, i)] = tile.T
     return out
 
 
-def tiles(images: Images, extractor: Extractor) -> Iterator[tuple[np.ndarray, Callable[[], np.ndarray]]]:
-    """Some of the images at a time, all of one source: where they stand, and what reads their features."""
+def tiles(images: Images) -> Iterator[tuple[np.ndarray, Source, np.ndarray]]:
+    """Some of the images at a time, all of one source: where they stand, the source and its rows."""
     places, start = np.argsort(positions(images)), 0
     for source, rows in images._parts:
         for first in range(0, len(rows), TILE):
             some = rows[first : first + TILE]
-            yield places[start : start + len(some)], lambda s=source, r=some: s.features(extractor)[r]
+            yield places[start : start + len(some)], source, some
             start += len(some)
 
 
