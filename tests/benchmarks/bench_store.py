@@ -22,6 +22,7 @@ from bench.engine.identity import Cell, depends_of
 from bench.engine.plan import Settings, Task
 from bench.engine.provenance import described
 from bench.engine.record import FORMAT, File
+from bench.engine.snapshot import Snapshot
 from bench.engine.store import Store
 from bench.engine.todo import todo
 from bench.plugin.spec import method_spec
@@ -69,8 +70,9 @@ def actions(store: Store, here: list[Cell], more: list[Cell], database: Path) ->
     )
 
     def put() -> None:
+        seen = Snapshot(store.folder)
         for cell in more:
-            store.put(cell, record([0], cmc=CURVE), {})
+            store.put(cell, record([0], cmc=CURVE), {}, None, seen.at_place(cell))
             store.remove_workspaces(cell)
 
     def put_rows() -> None:
