@@ -1,8 +1,8 @@
 """Scoring galleries that do not fit in memory:  python -m tests.benchmarks.bench_gallery [--whole]
 
 Drawn features of 256 numbers, in a memory-mapped file; blocks of Euclidean distances are computed, scored and let go.
-Time beside that of the matrix products alone, in the same blocks, in turns; growth with the gallery and with the probes,
-at four sizes each.  --whole: 1,000,000 gallery images x 10,000 probes.  One BLAS thread in each of --threads threads.
+Time beside that of the matrix products alone, in the same blocks, in turns; growth with the gallery and with the
+probes, at four sizes each.  --whole: 1,000,000 gallery images x 10,000 probes.  One BLAS thread in each of --threads.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from bench.protocol.streaming import Side, score_stream
 from methods._distances import euclidean
 
 DIMENSION = 256
-NOISE = 1.7  # of a probe beside its person's image: about half of them are first
+NOISE = 4.0  # of a probe beside its person's image: about half of them are first
 CHUNK = 10_000
 
 
