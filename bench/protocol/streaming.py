@@ -22,7 +22,7 @@ BAND = 64
 """Half the band's width, in units of the last place of the largest distance; a match outside costs a second pass."""
 ROWS = 64
 """Of a block, looked through together: few enough to stay in a processor's cache."""
-MANY = 16
+MANY = 32
 """Where more than one in so many distances is below its bound, counting them is faster than listing them."""
 FEW = 64
 """Probes whose matches are looked for together."""
@@ -32,6 +32,11 @@ def all_finite(values: np.ndarray) -> bool:
     """A sum is not finite where a value is not, and is faster to compute; it may also overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
+
+
+def counts(mask: np.ndarray) -> np.ndarray:
+    """(r,) int64: how many of each row are true.  mask: (r, k) bool."""
+    return np.bitwise_count(np.packbits(mask, axis=1)).sum(axis=1, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,8 @@ class Tally:
         if not len(shots.person):
             return
         at = shots.places(self.identity)
-        bound = self.high if self.nearest is None else np.maximum(self.high, self.nearest.value[:, -1])
+        last = np.full_like(self.high, -np.inf) if self.nearest is None else self.nearest.value[:, -1]
+        bound = np.maximum(self.high, last)[:, None]
         found = []
         for start in range(0, len(block), ROWS):
             rows = slice(start, start + ROWS)
@@ -141,12 +147,31 @@ class Tally:
                 raise BenchError("some distances are NaN or infinite; all must be finite")
             own = np.flatnonzero(at[rows] >= 0)
             self.match[start + own] = distances[own, at[start + own]]
-            mask = distances <= bound[rows, None]
+            mask = distances <= bound[rows]
             if np.count_nonzero(mask) * MANY > mask.size:
-                mask = self._without_crowds(mask, start, distances)
+                mask = self._counted(start, distances, last[rows, None])
             row, person = np.divmod(np.flatnonzero(mask), distances.shape[1])
             found.append((start + row, person, distances[row, person]))
         row, person, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        self._take(row, person, value, block, shots)
+
+    def _counted(self, start: int, distances: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Count what some probes have below the band; (r, k) what is in it or may be listed."""
+        rows = slice(start, start + len(distances))
+        low, high = self.low[rows, None], self.high[rows, None]
+        below = distances < low
+        count = counts(below)
+        crossed = np.flatnonzero(counts(distances <= high) > count)
+        if self.nearest and not np.isfinite(last).all() and distances.shape[1] > LISTED:
+            last = np.minimum(last, np.partition(distances, LISTED - 1, axis=1)[:, LISTED - 1 : LISTED])
+        mask = distances <= last
+        # What may be listed is counted with what is listed.
+        self.below[rows] += count - counts(mask & below)
+        mask[crossed] |= (distances[crossed] >= low[crossed]) & (distances[crossed] <= high[crossed])
+        return mask
+
+    def _take(self, row: np.ndarray, person: np.ndarray, value: np.ndarray, block: np.ndarray, shots: Shots) -> None:
+        """Count what is below the band, keep what is in it, list what is among the nearest."""
         below = value < self.low[row]
         self.below += np.bincount(row[below], minlength=len(block))
         band = ~below & (value <= self.high[row])
@@ -155,26 +180,6 @@ class Tally:
             listed = value <= self.nearest.value[row, -1]
             row, person, value = row[listed], person[listed], value[listed]
             self.nearest.add(row, value, shots.which(block, row, person, value))
-
-    def _without_crowds(self, mask: np.ndarray, start: int, distances: np.ndarray) -> np.ndarray:
-        """Of rows with many distances below their bound, count those below the band; leave in what else is wanted."""
-        many = np.flatnonzero(np.count_nonzero(mask, axis=1) * MANY > mask.shape[1])
-        crowd, rows = distances[many], start + many
-        low, high = self.low[rows, None], self.high[rows, None]
-        below = crowd < low
-        wanted = (crowd <= high) & ~below
-        if self.nearest:
-            wanted |= crowd <= self._last_of(self.nearest.value[rows, -1:], crowd)
-        self.below[rows] += np.count_nonzero(below & ~wanted, axis=1)
-        mask[many] = wanted
-        return mask
-
-    @staticmethod
-    def _last_of(last: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-        """(m, 1) what a distance must not exceed to be listed: `last`, while lists are not full their own LISTED-th."""
-        if np.isfinite(last).all() or crowd.shape[1] <= LISTED:
-            return last
-        return np.minimum(last, np.partition(crowd, LISTED - 1, axis=1)[:, LISTED - 1 : LISTED])
 
     @property
     def certain(self) -> bool:
