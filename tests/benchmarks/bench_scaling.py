@@ -1,7 +1,7 @@
 """How XQDA's and NFST's fits grow with the training set, the way of few rows and that of many side by side.
 
-``python -m tests.benchmarks.bench_scaling [--rows 600 1200 2000 3000] [--wanted 13600 26000] [--whole ROWS]``, one
-thread, a process for each measurement; seconds are the processor's, memory is that with the Gram matrix of the rows.
+``python -m tests.benchmarks.bench_scaling [--rows 600 1200 2000 3000] [--wanted 13600 26000] [--whole ROWS]
+[--csv FILE]``, one thread, a process for each measurement; seconds are the processor's, memory is that with the Gram matrix of the rows.
 One row in twenty repeats another one of its person, as 1,145 of CUHK03's 7,239 labelled boxes do.  With
 BENCH_DATA set: training rows of camera pair 1 of CUHK03 (split 0, bilinear), of as many people as make so many rows;
 otherwise drawn features with the spectrum of LOMO.  What is wanted is extrapolated from the largest size, seconds by
@@ -29,6 +29,7 @@ from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol import images as images_module
 from bench.protocol.images import Images, Source, inner_products
 from methods import nfst, xqda
+from tests.benchmarks.growth import keep
 
 DIMENSION = 26_960
 BLOCK = 500
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[600, 1200, 2000, 3000])
     parser.add_argument("--wanted", type=int, nargs="+", default=[13_600, 26_000])
     parser.add_argument("--whole", type=int)
+    parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
     root = Path(os.environ["BENCH_DATA"]) if os.environ.get("BENCH_DATA") else None
     print(described())
@@ -167,13 +169,13 @@ def main() -> None:
         table = np.array(found)
         growth = np.polyfit(np.log(table[:, 0]), np.log(table[:, 1:]), 1)[0]
         for name, place in (("few", 0), ("many", 2)):
-            print(
-                f"{method}, the way of {name}: rows^{growth[place]:.1f} in time, rows^{growth[place + 1]:.1f} in memory"
-            )
+            seconds = dict(zip(table[:, 0].astype(int).tolist(), table[:, 1 + place].tolist(), strict=True))
+            keep(options.csv, f"fit {method}, the way of {name}", "rows", seconds)
+            print(f"  memory grows as rows^{growth[place + 1]:.2f}")
             for rows in options.wanted:
                 factor = rows / table[-1, 0]
-                seconds, mib = table[-1, 1 + place] * factor**3, table[-1, 2 + place] * factor**2
-                print(f"  {rows:,} rows: about {seconds:,.0f} s, {mib:,.0f} MiB")
+                time_then, mib = table[-1, 1 + place] * factor**3, table[-1, 2 + place] * factor**2
+                print(f"  {rows:,} rows: about {time_then:,.0f} s, {mib:,.0f} MiB")
 
 
 if __name__ == "__main__":

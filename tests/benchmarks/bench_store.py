@@ -1,7 +1,7 @@
 """How a store grows: reading it, finding cells in it and writing to it, with files and with the same JSON in SQLite.
 
-``python -m tests.benchmarks.bench_store [--sizes 1000 3000 10000 30000 100000] [--deep] [--folder DIR]``; one process,
-seconds on the clock and those of the processor, and the exponents between the least and the largest size.  Rows of ten
+``python -m tests.benchmarks.bench_store [--sizes 1000 3000 10000 30000 100000] [--deep] [--folder DIR]
+[--csv FILE]``; one process, seconds on the clock and those of the processor, of which the exponents are.  Rows of ten
 splits, a folder of results each; ``--deep``: one row of as many splits and seeds, all in one folder.  DIR, in which the
 store is made, says which file system is measured.
 """
@@ -15,7 +15,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from bench.engine.cache import Cache
 from bench.engine.identity import Cell, depends_of
@@ -27,6 +26,7 @@ from bench.engine.store import Store
 from bench.engine.todo import todo
 from bench.plugin.spec import method_spec
 from bench.report.status import as_text, summarise
+from tests.benchmarks.growth import keep
 from tests.cells import record
 
 SOME = 200
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 3_000, 10_000, 30_000, 100_000])
     parser.add_argument("--deep", action="store_true")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
     print(described())
     sizes, times = options.sizes, dict[str, list[tuple[float, float]]]()
@@ -128,8 +129,8 @@ def main() -> None:
                 times.setdefault(name, []).append((time.perf_counter() - clock, time.process_time() - work))
         print(f"{size:,} cells:", *(f"{n} {t[-1][0]:.2f} ({t[-1][1]:.2f}) s," for n, t in times.items()), flush=True)
     for name, spent in times.items():
-        growth = np.log(np.array(spent[-1]) / spent[0]) / np.log(sizes[-1] / sizes[0])
-        print(f"{name}: cells^{growth[0]:.2f} on the clock, cells^{growth[1]:.2f} of the processor")
+        work = dict(zip(sizes, (seconds for _, seconds in spent), strict=True))
+        keep(options.csv, f"store{', deep' if options.deep else ''}: {name}", "cells", work)
 
 
 if __name__ == "__main__":
