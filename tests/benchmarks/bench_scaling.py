@@ -1,11 +1,11 @@
 """How XQDA's and NFST's fits grow with the training set, the way of few rows and that of many side by side.
 
 ``python -m tests.benchmarks.bench_scaling [--rows 600 1200 2000 3000] [--wanted 13600 26000] [--whole ROWS]
-[--csv FILE]``, one thread, a process for each measurement; seconds are the processor's, memory is that with the Gram matrix of the rows.
-One row in twenty repeats another one of its person, as 1,145 of CUHK03's 7,239 labelled boxes do.  With
-BENCH_DATA set: training rows of camera pair 1 of CUHK03 (split 0, bilinear), of as many people as make so many rows;
-otherwise drawn features with the spectrum of LOMO.  What is wanted is extrapolated from the largest size, seconds by
-the cube and memory by the square; how well these laws hold is shown by the exponents over all sizes.
+[--csv FILE]``, one thread, a process for each measurement; seconds are the processor's, memory is that with the Gram
+matrix of the rows.  One row in twenty repeats another one of its person, as 1,145 of CUHK03's 7,239 labelled boxes do.
+With BENCH_DATA set: training rows of camera pair 1 of CUHK03 (split 0, bilinear), of as many people as make so many
+rows; otherwise drawn features with the spectrum of LOMO.  What is wanted is extrapolated from the largest size, seconds
+by the cube and memory by the square; how well these laws hold is shown by the exponents over all sizes.
 
 ``--whole``: fit both methods on so many rows of 26,960 drawn numbers, which lie on disk; their Gram matrix included.
 """
