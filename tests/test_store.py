@@ -333,8 +333,8 @@ class TestSnapshot:
             store.put(some, record([0.5]), DISTANCES)
         store.put_failure(failed, failure("it broke"))
         seen = Snapshot(store.folder)
-        for cell in (CELL, older, failed, replace(CELL, method="l2")):
-            assert (seen.get(cell), seen.others(cell)) == (store.get(cell), store.others(cell))
+        for some in (CELL, older, failed, replace(CELL, method="l2")):
+            assert (seen.get(some), seen.others(cell)) == (store.get(cell), store.others(cell))
 
     def test_lists_each_folder_once(self, store, monkeypatch) -> None:
         cells = [replace(CELL, split=split) for split in range(5)]
