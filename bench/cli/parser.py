@@ -83,8 +83,14 @@ def add_run(add: Add) -> None:
         type=jobs,
         metavar="N",
         help="processes (default: all cores, and for networks one a GPU; several share a GPU when N is above their"
-        " number); the results of closed-form methods do not depend on it",
+        " number); the results of closed-form methods do not depend on it; with --backend: workers at a time",
     )
+    command.add_argument(
+        "--backend",
+        choices=("dask",),
+        help="compute cells on the workers of a Dask scheduler (default: on this machine)",
+    )
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of Dask: tcp://host:8786, or a scheduler file")
     command.add_argument(
         "--weights",
         type=Path,

@@ -33,6 +33,8 @@ def run_command(options: Namespace) -> int:
         print_skipped(planned)
         raise UsageError("no chosen method runs on a chosen data set that is there")
     if options.verify:
+        if settings.remote:
+            raise UsageError("--verify computes on this machine: leave out --backend and --scheduler")
         print_skipped(planned)
         return verify_rows(planned.tasks, settings)
     work = todo(planned.tasks, settings)
@@ -116,12 +118,16 @@ def verify_rows(tasks: "Sequence[Task]", settings: "Settings") -> int:
 
 def make_settings(options: Namespace) -> "Settings":
     from bench.engine.cache import Cache, cache_folder
+    from bench.engine.elsewhere import make_remote
     from bench.engine.plan import Settings
     from bench.learning.device import devices, resolve_device
     from bench.plugin.weights_files import weights_folder
 
     store, others = writing_stores(options.results)
-    where = devices(resolve_device(options.device))
+    remote = make_remote(options.backend, options.scheduler, options.device, options.jobs)
+    # On a cluster this machine computes no cell, and need not have the device.
+    where = devices(resolve_device("cpu" if remote else options.device))
+    cores = os.cpu_count() or 1
     return Settings(
         store=store,
         others=others,
@@ -132,7 +138,7 @@ def make_settings(options: Namespace) -> "Settings":
         splits=None if options.splits is None else parse_splits(options.splits),
         seed=options.seed,
         profile=options.profile,
-        jobs=options.jobs or os.cpu_count() or 1,
+        jobs=cores if remote else options.jobs or cores,
         devices=where,
         sharing=-(-(options.jobs or 1) // len(where)),
         force=options.force,
@@ -142,6 +148,7 @@ def make_settings(options: Namespace) -> "Settings":
         deterministic=options.deterministic,
         enhancers=parse_splits(options.enhancers, "--enhancers"),
         budget=budget.current(),
+        remote=remote,
     )
 
 

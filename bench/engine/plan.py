@@ -11,6 +11,7 @@ from bench.budget import Budget
 from bench.engine import freshness
 from bench.engine.cache import Cache
 from bench.engine.data import Data, load
+from bench.engine.elsewhere import Remote
 from bench.engine.identity import Cell, depends_of
 from bench.engine.isolation import isolated
 from bench.engine.store import Result, Store
@@ -43,6 +44,7 @@ class Settings:
     weights: the folder of weights files that networks start from, None where there is none.
     compile, deterministic: as in `bench.plugin.base.Train`.  enhancers: splits whose cells keep them.
     budget: what every process keeps to, None for all the time that it takes.
+    remote: where cells are computed, None for this machine.
     """
 
     store: Store
@@ -65,6 +67,7 @@ class Settings:
     deterministic: bool = False
     enhancers: Sequence[int] = (0,)
     budget: Budget | None = None
+    remote: Remote | None = None
 
     @property
     def stores(self) -> tuple[Store, ...]:
