@@ -84,18 +84,30 @@ def sum_up(planned: "Plan", work: "Todo", settings: "Settings", report: "Report"
 
 
 def dry_run(work: "Todo", settings: "Settings") -> int:
-    from bench.engine.todo import duration, estimate
+    """Say what would be run, and what each row and all of it take, as far as earlier cells tell."""
+    from bench.engine.todo import Expected, duration, expected_of, together
     from bench.report.notes import plural
 
-    rows: dict[tuple[str, str, str], list[int]] = {}
-    for cell in (task.cell for task in work.pending):
-        rows.setdefault((cell.method, cell.dataset, cell.profile), []).append(cell.split)
-    for (method, dataset, profile), splits in rows.items():
+    jobs = (settings.remote.most or 1) if settings.remote else settings.jobs
+    costs = expected_of(work.pending, settings)
+    rows: dict[tuple[str, str, str], list[tuple[int, Expected | None]]] = {}
+    for task, cost in zip(work.pending, costs, strict=True):
+        key = (task.cell.method, task.cell.dataset, task.cell.profile)
+        rows.setdefault(key, []).append((task.cell.split, cost))
+    for (method, dataset, profile), cells in rows.items():
+        splits = [split for split, _ in cells]
         print(f"would run {method} on {dataset}, schedule {profile}, {plural('split', splits)}: {len(splits)}")
-    expected = estimate(work.pending, settings)
-    if expected.unknown < len(work.pending):
+        row = together([cost for _, cost in cells], 1)
+        if known := len(cells) - row.unknown:
+            peak = f", at most {row.memory:,.0f} MiB" if row.memory else ""
+            print(f"  {row.seconds / known:,.1f} s a cell{peak}; {duration(row.seconds)} for all of them")
+    expected = together(costs, jobs)
+    if expected.unknown < len(costs):
         similar = f", for {counted(expected.similar, 'cell')} from similar ones" if expected.similar else ""
         print(f"about {duration(expected.seconds)} from earlier cells{similar}")
+    if expected.memory:
+        most = min(jobs, len(costs))
+        print(f"at most {expected.memory:,.0f} MiB a cell, {most * expected.memory:,.0f} MiB for {most} at a time")
     if expected.unknown:
         are = "cell is" if expected.unknown == 1 else "cells are"
         print(f"{expected.unknown} {are} of a kind never run before: no estimate; a run shows the time left")

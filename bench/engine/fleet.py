@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from bench.engine import dask_worker
 from bench.engine.data import Data
-from bench.engine.elsewhere import ADDRESS, Remote
+from bench.engine.elsewhere import Remote
 from bench.engine.plan import Settings, Task
 from bench.engine.remote import LOOK, TRIES, Ended, Lost, Worker, given_up
 from bench.engine.shipping import Bare, Run, bare, run_of
@@ -206,15 +206,21 @@ def connected(tasks: Sequence[Task], settings: Settings, remote: Remote) -> Iter
         log.setLevel(level)
 
 
+class OwnClient(Client):
+    """A client that is closed by who made it: one that never found its scheduler would take long to, and say so."""
+
+    def __del__(self) -> None:
+        pass
+
+
 def connect(scheduler: str) -> Any:
-    """A client of the scheduler at an address or of a scheduler file; UsageError where none answers."""
-    given = {"address" if ADDRESS.fullmatch(scheduler) else "scheduler_file": scheduler}
+    """A client of the scheduler at an address; UsageError where none answers."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: those that matter are compared for each worker
-            make: Any = Client
-            return make(**given, timeout=CONNECT, set_as_default=False)
-    except Exception as error:  # whatever a wrong address or file leads to
+            make: Any = OwnClient
+            return make(scheduler, timeout=CONNECT, set_as_default=False)
+    except Exception as error:  # whatever a wrong address leads to
         reason = f"no scheduler answers within {CONNECT:.0f} s"
         if not isinstance(error, OSError | TimeoutError):
             reason = visible(" ".join(f"{error}".split()))
