@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +127,20 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def meanwhile(holds: Callable[[], object], act: Callable[[], None]) -> Iterator[None]:
+    """Do something in a thread once a condition holds."""
+
+    def wait() -> None:
+        until(holds)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    yield
+    thread.join()
+
+
 def gone(process: int) -> bool:
     """Also one that nobody has waited for yet is gone."""
     try:
@@ -151,7 +167,7 @@ def stored(folder: Path) -> dict[str, bytes]:
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("told", "contract_holds")
 def test_three_workers_one_killed_one_slow_one_of_another_version(tmp_path, cluster, bench) -> None:
     other = tmp_path / "other" / "numpy-0.0.1.dist-info"
     other.mkdir(parents=True)
@@ -161,14 +177,12 @@ def test_three_workers_one_killed_one_slow_one_of_another_version(tmp_path, clus
     cluster.worker("other", PYTHONPATH=str(other.parent))
 
     what = ("-m", "bicubic+told", "-m", "bicubic+xqda", "-d", SMALL, "--splits", "0-3")
-    process = bench_process("run", *what, "--results", tmp_path / "remote", *cluster.options)
-    until(lambda: cluster.began("killed") and cluster.began("slow"))
-    cluster.kill("killed")
-    out, err = process.communicate(timeout=FOREVER)
+    with meanwhile(lambda: cluster.began("killed") and cluster.began("slow"), lambda: cluster.kill("killed")):
+        output = bench("run", *what, "--results", tmp_path / "remote", *cluster.options)
 
-    assert process.returncode == 0, err
-    assert out.count("rank-1") == 8
-    lines = err.splitlines()
+    assert output.code == 0, output.err
+    assert output.out.count(": rank-1") == 8
+    lines = output.err.splitlines()
     assert [line for line in lines if "is not used" in line] == [
         line for line in lines if line.endswith(f"numpy 0.0.1, here {np.__version__}")
     ]
@@ -250,17 +264,16 @@ def test_an_interrupt_ends_what_runs_elsewhere(tmp_path, cluster) -> None:
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.usefixtures("told")
-def test_a_scheduler_that_goes_away_is_one_line(tmp_path, cluster) -> None:
+@pytest.mark.usefixtures("told", "contract_holds")
+def test_a_scheduler_that_goes_away_is_one_line(tmp_path, cluster, bench) -> None:
     cluster.worker("one", TOLD_SLEEP="5")
     what = ("-m", "bicubic+told", "-d", SMALL, "--splits", "0-9", "--results", tmp_path / "r")
-    process = bench_process("run", *what, *cluster.options)
-    until(lambda: len(cluster.began("one")) > 1)
-    cluster.kill("scheduler")
-    out, err = process.communicate(timeout=FOREVER)
-    assert process.returncode == 1
-    assert re.fullmatch(r"bench: the scheduler tcp://\S+ is gone; finished cells are kept, .*", err.splitlines()[-1])
-    assert len([name for name in stored(tmp_path / "r") if "/split" in name]) == out.count("rank-1") > 0
+    with meanwhile(lambda: len(cluster.began("one")) > 1, lambda: cluster.kill("scheduler")):
+        output = bench("run", *what, *cluster.options)
+    assert output.code == 1
+    gone = r"bench: the scheduler tcp://\S+ is gone; finished cells are kept, .*"
+    assert re.fullmatch(gone, output.err.splitlines()[-1])
+    assert len([name for name in stored(tmp_path / "r") if "/split" in name]) == output.out.count(": rank-1") > 0
 
 
 @needs_dask
@@ -281,6 +294,35 @@ def test_workers_without_the_runs_plugins_are_refused(tmp_path, cluster, bench, 
     refused, last = output.err.splitlines()[-2:]
     assert refused.endswith("is not used: its code of bicubic+told is another")
     assert last.endswith("and none that can be used: give all the same versions and files")
+
+
+@needs_dask
+@pytest.mark.slow
+@pytest.mark.usefixtures("told")
+def test_the_guides_script_runs_on_slurm(tmp_path) -> None:
+    """On stand-ins of its commands: a job is a process of this machine."""
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
+    commands = {
+        "sbatch": 'copy=$(mktemp); cp "$1" $copy; setsid bash $copy >/dev/null 2>&1 & echo "Submitted batch job $!"',
+        "scancel": 'kill -KILL -- "-$1"',
+    }
+    for name, text in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    script = (ROOT / ".docs" / "pages" / "guides" / "slurm.py").read_text().replace("WORKERS = 4", "WORKERS = 1")
+    (tmp_path / "slurm.py").write_text(script)
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(tmp_path),
+    }
+    what = ("-m", "bicubic+told", "-d", SMALL, "--splits", "0-1", "--results", tmp_path / "r")
+    done = subprocess.run(
+        [sys.executable, "slurm.py", *map(str, what)],
+        cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, timeout=2 * FOREVER,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": rank-1") == 2
 
 
 @needs_dask
