@@ -52,7 +52,7 @@ class Told(Method):
         with open(os.environ.get("TOLD_LOG", os.devnull), "a") as log:
             log.write(f"{os.getpid()}\\n")
         time.sleep(float(os.environ.get("TOLD_SLEEP", 0)))
-        if self.deadly:
+        if self.deadly and "TOLD_LOG" in os.environ:
             os._exit(1)
         return self
 
@@ -167,7 +167,7 @@ def stored(folder: Path) -> dict[str, bytes]:
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.usefixtures("told", "contract_holds")
+@pytest.mark.usefixtures("told", "contract_holds", "one_thread")
 def test_three_workers_one_killed_one_slow_one_of_another_version(tmp_path, cluster, bench) -> None:
     other = tmp_path / "other" / "numpy-0.0.1.dist-info"
     other.mkdir(parents=True)
@@ -198,14 +198,14 @@ def test_three_workers_one_killed_one_slow_one_of_another_version(tmp_path, clus
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.usefixtures("told", "contract_holds")
+@pytest.mark.usefixtures("told", "contract_holds", "one_thread")
 def test_a_cell_that_is_lost_each_time_fails_alone(tmp_path, cluster, bench) -> None:
     cluster.worker("one")
     what = ("-m", "bicubic+told[deadly]", "-m", "bicubic+told", "-d", SMALL, "--splits", "0-1")
     output = bench("run", *what, "--results", tmp_path / "r", *cluster.options)
-    assert output.code == 1
+    assert output.code == 1, output.err
     failures = [line for line in output.err.splitlines() if "failed" in line]
-    assert len(failures) == 2
+    assert len(failures) == 2, output.err
     assert all(re.search(r"deadly\] .* failed: lost 3 times with the worker that computed it", f) for f in failures)
     names = [Path(name).name for name in stored(tmp_path / "r") if "/split" in name]
     assert [name.endswith(".failed.json") for name in names] == [False, False, True, True]
@@ -214,7 +214,7 @@ def test_a_cell_that_is_lost_each_time_fails_alone(tmp_path, cluster, bench) -> 
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.usefixtures("contract_holds")
+@pytest.mark.usefixtures("contract_holds", "one_thread")
 def test_data_that_a_worker_does_not_see_are_sent_once_into_its_cache(tmp_path, cluster, bench, monkeypatch) -> None:
     monkeypatch.setattr(shipping, "BLOCK", 100_000)  # several of them
     cluster.worker("one")
@@ -264,7 +264,7 @@ def test_an_interrupt_ends_what_runs_elsewhere(tmp_path, cluster) -> None:
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.usefixtures("told", "contract_holds")
+@pytest.mark.usefixtures("told", "contract_holds", "one_thread")
 def test_a_scheduler_that_goes_away_is_one_line(tmp_path, cluster, bench) -> None:
     cluster.worker("one", TOLD_SLEEP="5")
     what = ("-m", "bicubic+told", "-d", SMALL, "--splits", "0-9", "--results", tmp_path / "r")
@@ -278,7 +278,7 @@ def test_a_scheduler_that_goes_away_is_one_line(tmp_path, cluster, bench) -> Non
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.usefixtures("told", "contract_holds")
+@pytest.mark.usefixtures("told", "contract_holds", "one_thread")
 def test_workers_without_the_runs_plugins_are_refused(tmp_path, cluster, bench, monkeypatch) -> None:
     edited = tmp_path / "edited"
     edited.mkdir()

@@ -12,7 +12,7 @@ from bench import __version__, budget
 from bench.budget import Budget, OutOfTime
 from bench.engine.cache import Cache, cache_folder
 from bench.engine.cell import Outcome
-from bench.engine.child import Child
+from bench.engine.child import Child, ChildDied
 from bench.engine.data import Data
 from bench.engine.identity import Cell, source_of
 from bench.engine.isolation import isolated
@@ -35,6 +35,8 @@ children: dict[str, Child] = {}
 """By run."""
 finished: dict[str, Cell] = {}
 """By run, the cell that was computed last, whose checkpoints are kept until it is stored."""
+over: set[str] = set()
+"""Runs that have ended: what of them still waits is not begun."""
 held: dict[str, Data] = {}
 """In the child: data sets by digest."""
 starting = threading.Lock()
@@ -79,6 +81,8 @@ def child_of(run: str, plugins: tuple[str, ...]) -> Child:
     Where they are not seen here, those that this machine's environment names hold.
     """
     with starting:
+        if run in over:
+            raise ChildDied
         child = children.get(run)
         if child is None or child.process.poll() is not None:
             seen = plugins and all(Path(folder).is_dir() for folder in plugins)
@@ -124,7 +128,10 @@ def end_run(run: Run, stored: bool) -> None:
     """End what a run is busy with here.  stored: whether what was computed last is."""
     if stored:
         forget(run)
-    if child := children.pop(run.name, None):
+    with starting:
+        over.add(run.name)
+        child = children.pop(run.name, None)
+    if child:
         child.end()
 
 

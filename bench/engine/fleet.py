@@ -26,9 +26,9 @@ from bench.engine import dask_worker
 from bench.engine.data import Data
 from bench.engine.elsewhere import Remote
 from bench.engine.plan import Settings, Task
-from bench.engine.remote import LOOK, TRIES, Ended, Lost, Worker, given_up
+from bench.engine.remote import LOOK, TRIES, Broken, Ended, Lost, Worker, given_up
 from bench.engine.shipping import Bare, Run, bare, run_of
-from bench.errors import BenchError, UsageError, counted, visible
+from bench.errors import BenchError, StorageError, UsageError, counted, visible
 
 CONNECT = 10.0  # seconds in which a scheduler must answer
 ANSWER = 120.0  # seconds in which a new worker must have said what it is
@@ -48,7 +48,7 @@ class Fleet:
         self.client, self.remote, self.run = client, remote, run
         self.present: Mapping[str, int] = {}
         self.workers: dict[str, Worker] = {}
-        self.asked: dict[str, Local[str]] = {}
+        self.asked: dict[str, Local[str | None]] = {}
         self.refused: set[str] = set()
         self.busy: set[str] = set()
         self.ended = False
@@ -73,6 +73,7 @@ class Fleet:
             self.present = {}
         if not self.present and self.client.status != "running":
             raise BenchError(f"the scheduler {self.remote.scheduler} is gone; finished cells are kept, run again")
+        self.refused &= self.present.keys()
         for address in self.workers.keys() - self.present.keys():
             say(f"worker {address} is lost")
             del self.workers[address]
@@ -80,22 +81,19 @@ class Fleet:
             if address not in self.workers and address not in self.refused and address not in self.asked:
                 self.asked[address] = self.threads.submit(self.examine, Worker(address, threads, self))
         for address in [address for address, answer in self.asked.items() if answer.done()]:
-            if reason := self.asked.pop(address).result():
+            reason = self.asked.pop(address).result()
+            if reason:
                 self.refuse(address, reason)
-            elif address in self.present:
+            elif reason is not None and address in self.present:
                 self.workers[address] = Worker(address, self.present[address], self)
 
-    def examine(self, worker: Worker) -> str:
-        """Why a worker cannot be used, in a line; empty where it can."""
+    def examine(self, worker: Worker) -> str | None:
+        """Why a worker cannot be used, in a line; empty where it can, None where it is gone."""
         try:
             versions = worker.ask(dask_worker.about, limit=ANSWER)
             return differing(versions, self.own) or worker.ask(dask_worker.lacks, self.run, limit=ANSWER)
-        except (Lost, Ended):
-            return ""
-        except TimeoutError:
-            return f"no answer within {ANSWER:.0f} s"
-        except Exception as error:  # of a bench that is not there or is another, for instance
-            return " ".join(f"{type(error).__name__}: {error}".split())
+        except (Lost, Ended) as error:
+            return str(error) if worker.address in self.present and not self.ended else None
 
     def refuse(self, address: str, reason: str) -> None:
         self.refused.add(address)
@@ -109,14 +107,18 @@ class Fleet:
             self.look()
             if self.workers:
                 return
-            if self.refused and self.refused >= self.present.keys():
-                raise UsageError(
-                    f"{counted(len(self.refused), 'worker')} of {self.remote.scheduler}, and none that can be used:"
-                    " give all the same versions and files"
-                )
+            self.require_some()
             if not self.present and time.monotonic() > end:
                 raise UsageError(f"no worker came to {self.remote.scheduler} within {FIRST:.0f} s; start some there")
             time.sleep(LOOK / 10)
+
+    def require_some(self) -> None:
+        """UsageError where there are workers, and all of them are refused."""
+        if self.present and self.present.keys() <= self.refused:
+            are = counted(len(self.present), "worker")
+            raise UsageError(
+                f"{are} of {self.remote.scheduler}, and none that can be used: give all the same versions and files"
+            )
 
     def spread(self, call: Callable[..., Result], tasks: Sequence[Task], settings: Settings) -> Iterator[Result]:
         """Call a function with each task and how a worker computes it, in any order, as results come.
@@ -141,6 +143,8 @@ class Fleet:
                 try:
                     yield answer.result()
                 except Lost as error:
+                    if isinstance(error, Broken):
+                        self.refuse(address, str(error))
                     before = lost.setdefault(id(task), [])
                     before.append(address)
                     if len(before) < TRIES:
@@ -161,7 +165,8 @@ class Fleet:
         return idle[0] if idle else None
 
     def expect(self) -> None:
-        """BenchError where for long there has been no worker."""
+        """BenchError where for long there has been no worker, or all are refused."""
+        self.require_some()
         if self.workers:
             self.seen = time.monotonic()
         elif time.monotonic() > self.seen + AGAIN:
@@ -174,7 +179,7 @@ class Fleet:
         self.ended = True
         if self.client.status == "running":
             # A worker that does not answer is not waited for.
-            arguments = {"workers": list(self.workers), "on_error": "ignore"}
+            arguments = {"workers": list(self.present), "on_error": "ignore"}
             ending = threading.Thread(
                 target=quietly, args=(self.client.run, dask_worker.end_run, self.run, stored), kwargs=arguments,
                 daemon=True,
@@ -188,7 +193,7 @@ class Fleet:
 def connected(tasks: Sequence[Task], settings: Settings, remote: Remote) -> Iterator[Fleet]:
     """The workers that a run is computed on."""
     log = logging.getLogger("distributed")
-    level, stored = log.level, False
+    level, stored = log.level, True
     log.setLevel(logging.CRITICAL + 1)  # what matters of it is said in our own words
     client = None
     try:
@@ -197,7 +202,9 @@ def connected(tasks: Sequence[Task], settings: Settings, remote: Remote) -> Iter
         try:
             fleet.require()
             yield fleet
-            stored = True
+        except StorageError:
+            stored = False
+            raise
         finally:
             fleet.end(stored)
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from distributed.scheduler import KilledWorker
 
 from bench.budget import OutOfTime
 from bench.engine import contract, dask_worker
@@ -20,6 +21,7 @@ from bench.engine.plan import Settings, Task
 from bench.engine.provenance import computed
 from bench.engine.record import Failure, Record
 from bench.engine.shipping import blocks, key_of, order
+from bench.plugin.locate import describe
 
 if TYPE_CHECKING:
     from bench.engine.fleet import Fleet
@@ -36,6 +38,10 @@ class Lost(Exception):
     """A worker, or the process beside it that computed, is gone; the text says which."""
 
 
+class Broken(Lost):
+    """A worker cannot compute, whatever it is asked; the text says why."""
+
+
 class Ended(Exception):
     """The run ended while a worker was asked."""
 
@@ -47,7 +53,7 @@ class Worker:
         self.address, self.threads, self.fleet = address, threads, fleet
 
     def ask(self, function: Callable[..., Result], *arguments: object, limit: float = float("inf")) -> Result:
-        """What a function returns there; Lost, Ended, TimeoutError after `limit` seconds, or what it raises."""
+        """What a function returns there.  Lost, Ended; Broken after `limit` seconds, and for whatever it raises."""
         answered, end = threading.Event(), time.monotonic() + limit
         future: Any = self.fleet.client.submit(
             function, *arguments, workers=[self.address], allow_other_workers=False, pure=False
@@ -57,25 +63,30 @@ class Worker:
             while not answered.wait(LOOK) and future.status == "pending":
                 self.look()
                 if time.monotonic() > end:
-                    raise TimeoutError
+                    raise Broken(f"no answer within {limit:.0f} s")
             found: Result = self.result(future)
             return found
+        except (Lost, Ended):
+            raise
         except ChildDied:
             raise Lost(f"the process beside {self.address} was killed") from None
+        except Exception as error:  # of a bench that is another, a disk that is full, ...
+            raise Broken(describe(error)) from error
         finally:
             future.cancel()
 
     def result(self, future: Any) -> Any:
+        """What a future that is not pending any more holds."""
         for patience in (10.0 * 2**n for n in itertools.count()):
             try:
                 return future.result(timeout=patience)
             except Exception as error:
-                if future.status == "error" and not type(error).__name__.startswith("Killed"):
+                if future.status == "error" and not isinstance(error, KilledWorker):
                     raise
                 self.look()
                 if future.status != "finished":
                     raise Lost(f"{self.address} was lost") from None
-        raise AssertionError  # itertools.count() never ends
+        raise Ended  # never: the tries have no end
 
     def look(self) -> None:
         if self.fleet.ended:
@@ -94,7 +105,7 @@ class Worker:
         if isinstance(found, dask_worker.Stopped):
             raise OutOfTime(found.where)
         if isinstance(found, dask_worker.Missing):
-            raise Lost(f"{self.address} does not keep the data that it has")
+            raise Broken("it does not keep the data that it has")
         if isinstance(found, Failure):
             return found
         record, outcome = found
@@ -111,7 +122,7 @@ class Worker:
             self.ask(dask_worker.take_block, run, key, length, start, block)
         whole = self.ask(dask_worker.take_all, run, key, sought.pixels)
         if not (whole and self.ask(dask_worker.has_data, run, sought)):
-            raise Lost(f"{self.address} did not get {data.spec.text} whole")
+            raise Broken(f"{data.spec.text} did not arrive whole")
 
 
 def given_up(why: str) -> How:

@@ -1,6 +1,7 @@
 """A run of bench on a SLURM cluster, by way of Dask: `python slurm.py -m sing -d mlr_viper --profile paper`.
 
-Start it where `sbatch` is, in the virtual environment that the nodes see too: pip install "bench-reid[dask]" dask-jobqueue
+Start it where `sbatch` is, in a virtual environment that the nodes see too, with bench, `dask[distributed]` and
+`dask-jobqueue` in it.
 """
 
 import subprocess
