@@ -132,6 +132,7 @@ def make_settings(options: Namespace) -> "Settings":
     from bench.engine.cache import Cache, cache_folder
     from bench.engine.elsewhere import make_remote
     from bench.engine.plan import Settings
+    from bench.engine.provenance import usual_memory
     from bench.learning.device import devices, resolve_device
     from bench.plugin.weights_files import weights_folder
 
@@ -161,6 +162,7 @@ def make_settings(options: Namespace) -> "Settings":
         enhancers=parse_splits(options.enhancers, "--enhancers"),
         budget=budget.current(),
         remote=remote,
+        memory=options.memory or (None if remote else usual_memory()),
     )
 
 

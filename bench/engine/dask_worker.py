@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from distributed import get_worker
+
 from bench import __version__, budget
 from bench.budget import Budget, OutOfTime
 from bench.engine.cache import Cache, cache_folder
@@ -112,10 +114,16 @@ def compute_order(run: Run, order: Order) -> Answer:
     """Compute a cell.  ChildDied where its process was killed."""
     with turn:
         forget(run)  # the run asks for its next cell once the last one is stored
-        found = child_of(run.name, run.plugins).call(computed, run, order)
+        found = child_of(run.name, run.plugins).call(computed, run, order, run.memory or own_memory())
         if isinstance(found, tuple):
             finished[run.name] = order.cell
         return found
+
+
+def own_memory() -> int | None:
+    """Half of what Dask gives this worker, in bytes; None where that is no limit."""
+    limit: int | None = get_worker().memory_manager.memory_limit
+    return limit and limit // 2
 
 
 def forget(run: Run) -> None:
@@ -173,7 +181,7 @@ def hold(sought: Bare) -> bool:
     return data is not None
 
 
-def computed(run: Run, order: Order) -> Answer:
+def computed(run: Run, order: Order, memory: int | None) -> Answer:
     """`compute_order`, in the child."""
     data = held.get(order.data)
     if data is None:
@@ -189,6 +197,7 @@ def computed(run: Run, order: Order) -> Answer:
         threads=order.threads,
         devices=(resolve_device(run.device) if trained else "cpu",),
         weights=here(run.weights, WEIGHTS),
+        memory=memory,
         compile=run.compile,
         deterministic=run.deterministic,
     )

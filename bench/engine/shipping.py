@@ -56,7 +56,7 @@ class Run:
     """What all cells of a run share.
 
     name: no other run's.  store: a short name of where results go.  plugins, weights: folders, where the run has them.
-    device: ``auto``, ``cpu`` or ``cuda``.
+    device: ``auto``, ``cpu`` or ``cuda``.  memory: bytes that a cell's distances may take, None for half of a worker's.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Run:
     plugins: tuple[str, ...]
     weights: Path | None
     device: str
+    memory: int | None
     compile: bool
     deterministic: bool
 
@@ -110,6 +111,7 @@ def run_of(tasks: Sequence[Task], settings: Settings, device: str) -> Run:
         tuple(os.environ.get(PLUGINS, "").split(os.pathsep)) if os.environ.get(PLUGINS) else (),
         settings.weights and settings.weights.resolve(),
         device,
+        settings.memory,
         settings.compile,
         settings.deterministic,
     )
