@@ -4,6 +4,7 @@ import errno
 import hashlib
 import mmap
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,13 +17,15 @@ from bench.errors import BenchError, UsageError
 
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[BinaryIO]:
+def write_atomically(path: Path, shared: bool = False) -> Iterator[BinaryIO]:
     """Open ``path.partial`` for writing bytes and rename it to `path` when all went well: no half file is ever seen.
 
     One writer at a time: callers that may meet another hold a lock.  What a killed writer leaves the next overwrites.
+    shared: others may write the same file at the same time, on other machines too, and the last one's stays.  Each
+    writes to a name of its own, which stays behind where it is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial" if shared else f"{path.name}.partial")
     try:
         with partial.open("wb") as file:
             try:
@@ -82,6 +85,14 @@ def read_regular(path: Path, most: int, what: str) -> bytes:
     if status.st_size > most:
         raise ValueError(f"{status.st_size:,} bytes; {what} at most {most:,}")
     return path.read_bytes()
+
+
+def names(folder: Path) -> list[str]:
+    """What a folder holds, in order; nothing where it is not there or may not be looked into."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 LONGEST_NAME = 255  # bytes, the limit of nearly every file system

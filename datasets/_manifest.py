@@ -4,9 +4,10 @@ import csv
 import difflib
 import io
 import os
+import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.errors import DataError, listing
 from bench.files import require_file
@@ -19,9 +20,9 @@ MOST_FAULTS = 20
 VALUES = {"resolution": ("lr", "hr"), "split": ("train", "test", "distractor", "")}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One image.  line: its line of the file, from 1.  path: below the manifest's folder, checked to be there.
+class Row(NamedTuple):
+    """One image.  line: its line of the file, from 1.  path: below the manifest's folder, checked to be there; the
+    manifest's own where nobody looked.
 
     resolution: ``lr``, ``hr``, or empty where there is no such column.  split: ``train``, ``test``, ``distractor`` or
     empty.
@@ -56,22 +57,22 @@ class Faults:
             raise DataError(f"{self.file}: {len(found)} faults: {shown}{more}")
 
 
-def read_manifest(file: Path, faults: Faults) -> list[Row]:
-    """All rows of a manifest.
+def read_manifest(file: Path, faults: Faults, look: bool = True) -> list[Row]:
+    """All rows of a manifest.  look: for the images that they name, too.
 
     DataError where it cannot be read at all, or rows lack what others are checked against; the faults of its lines are
     added to `faults` otherwise, for the caller to add its own and to check.
     """
     rows: list[Row] = []
     lines: dict[str, int] = {}
-    folder = file.parent.resolve()
+    images = Images(file.parent.resolve())
     complete = True
     for line, fields in read_fields(file, faults):
         found = list(row_faults(fields))
         path = None
-        if fields.get("path"):
+        if look and fields.get("path"):
             try:
-                path = image_path(folder, fields["path"])
+                path = images.path(fields["path"])
             except DataError as error:
                 faults.add(line, str(error))
         if path and (first := lines.setdefault(os.fspath(path), line)) != line:
@@ -151,6 +152,38 @@ def check_header(file: Path, line: int, header: Sequence[str]) -> None:
         raise DataError(f"{file}, line {line}: no column {', '.join(missing)}; the header must be {','.join(NEEDED)}")
     if twice := sorted({column for column in header if header.count(column) > 1}):
         raise DataError(f"{file}, line {line}: the column {listing(twice)} is there twice")
+
+
+class Images:
+    """The files below a folder that rows name.  The links of a folder that many of them lie in are followed once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._folders: dict[str, str | None] = {}
+
+    def path(self, text: str) -> Path:
+        """As `image_path`."""
+        head, tail = os.path.split(text)
+        if head not in self._folders:
+            self._folders[head] = self._followed(head)
+        inside = self._folders[head]
+        if inside is not None and tail not in ("", ".", ".."):
+            try:
+                status = os.lstat(path := os.path.join(inside, tail))
+            except (OSError, ValueError):
+                return image_path(self.folder, text)
+            if stat.S_ISREG(status.st_mode) and status.st_size:
+                return Path(path)
+        return image_path(self.folder, text)
+
+    def _followed(self, head: str) -> str | None:
+        """A folder with every link followed; None where it is not there, or leads outside, or names have two forms."""
+        try:
+            path = (self.folder / head).resolve(strict=True)
+        except (OSError, RuntimeError, ValueError):
+            return None
+        plain = os.name == "posix" and not os.path.isabs(head)
+        return os.fspath(path) if plain and path.is_relative_to(self.folder) else None
 
 
 def image_path(folder: Path, text: str) -> Path:

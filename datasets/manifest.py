@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,12 +26,15 @@ class Manifest(Dataset):
         self.file = file
         self.probe_camera = probe_camera
 
-    def _rows(self) -> tuple[list[Row], dict[int, bool]]:
-        """All rows, and line -> whether its image is on the probe side; DataError for every fault of the list."""
+    def _rows(self, look: bool = True) -> tuple[list[Row], dict[int, bool]]:
+        """All rows, and line -> whether its image is on the probe side; DataError for every fault of the list.
+
+        look: for the images, too.
+        """
         if self.file is None:
             raise DataError(f"{self.name} reads your own images: name their list, {self.name}[file=people.csv]")
         faults = Faults(self.file)
-        rows = read_manifest(self.file, faults)
+        rows = read_manifest(self.file, faults, look)
         sides = self._sides(rows, self.file)
         for row in rows:
             if row.split == "distractor" and sides[row.line]:
@@ -50,7 +54,7 @@ class Manifest(Dataset):
         """Yield the images in the order of their paths; DataError, with file and lines, for all faults of the list."""
         rows, on_probe_side = self._rows()
         # Draws count images: in the order of paths, the order of rows does not matter.
-        for row in sorted(rows, key=lambda row: row.path):
+        for row in sorted(rows, key=lambda row: os.path.normcase(row.path).split(os.sep)):
             distractor = row.split == "distractor"
             yield Photo(row.path, row.person, row.camera, probe=on_probe_side[row.line], distractor=distractor)
 
@@ -72,6 +76,6 @@ class Manifest(Dataset):
 
     def splits(self, root: Path) -> list[tuple[set[str], set[str]]] | None:
         """The one split of the ``split`` column, None where it is empty or missing."""
-        rows, _ = self._rows()
+        rows, _ = self._rows(look=False)
         train, test = ({row.person for row in rows if row.split == part} for part in ("train", "test"))
         return [(train, test)] if train or test else None

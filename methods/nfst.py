@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,12 @@ from methods._distances import euclidean
 from methods._on_lomo import OnLOMO
 
 if TYPE_CHECKING:
+    from bench.protocol.extractors import Extractor
     from bench.protocol.images import Images
+
+MANY = 4096
+"""Training rows above which memory is spared."""
+BLOCK = 512
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -32,7 +38,9 @@ class NFST(OnLOMO):
         gram = self.rows_.gram(self.rows_, self.lomo)
         self.sqnorm_ = gram.diagonal().copy()
         self.mu_ = bandwidth(gram)
-        self.coef_ = fit_nfst(rbf(gram, self.sqnorm_, self.sqnorm_, self.mu_), self.rows_.identity)
+        kernel = rbf(gram, self.sqnorm_, self.sqnorm_, self.mu_, out=gram)
+        first = first_of_equal(self.rows_, self.lomo) if len(self.rows_) > MANY else None
+        self.coef_ = fit_nfst(kernel, self.rows_.identity, first)
         return self
 
     def embed(self, images: "Images", side: str) -> np.ndarray:
@@ -43,11 +51,12 @@ class NFST(OnLOMO):
         return euclidean(probe, gallery)
 
 
-def fit_nfst(kernel: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def fit_nfst(kernel: np.ndarray, labels: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
     """Null space directions of kernel NFST (Zhang et al., CVPR 2016, section 3; NullSpace_ReID's DNS.m).
 
     kernel: float64 (N, N), symmetric positive semi-definite, of the training rows of both views; labels (N,):
-    their identities, C different ones.
+    their identities, C different ones.  first: (N,) for each row the first one that equals it; with it the kernel is
+    overwritten, and the memory that it takes is nearly all that is needed.
 
     Returns coef (N, C-1), whose columns sum to 0: a row t is projected as k(t, training rows) @ coef, and projections
     are compared by `euclidean`.  Defined up to a rotation of the columns, which changes no distance.  Where the rows
@@ -66,18 +75,67 @@ def fit_nfst(kernel: np.ndarray, labels: np.ndarray) -> np.ndarray:
         raise BenchError("all training images are of one identity: NFST needs at least two")
     belongs = (labels[:, None] == people).astype(float)
 
+    if first is not None:
+        return _fit_in_place(kernel, labels, belongs, first)
     factor, failed = lapack.dpotrf(kernel, lower=1)
-    if failed or _least_eigenvalue(factor, kernel) < 1e-10:
+    if failed or _least_eigenvalue(factor, np.abs(kernel).sum(axis=0).max()) < 1e-10:
         return _null_space_by_eigenvectors(kernel, belongs)
+    return _null_space_by_cholesky(factor, belongs)
+
+
+def _fit_in_place(kernel: np.ndarray, labels: np.ndarray, belongs: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Rows that repeat are left out: they add nothing to the span of the rows' differences, nor to that of those within
+    a person.  A row that two people share ties these together, which the eigenvectors alone show."""
+    if (labels != labels[first]).any():
+        return _null_space_by_eigenvectors(kernel, belongs)
+    kept = np.unique(first)
+    kernel = _compacted(np.ascontiguousarray(kernel), kept)
+    norm = max(np.abs(kernel[i : i + BLOCK]).sum(axis=1).max() for i in range(0, len(kept), BLOCK))
+    diagonal = kernel.diagonal().copy()
+    factor, failed = lapack.dpotrf(kernel.T, lower=1, clean=0, overwrite_a=1)
+    coef = np.zeros((len(labels), belongs.shape[1] - 1))
+    if not failed and _least_eigenvalue(factor, norm) >= 1e-10:
+        coef[kept] = _null_space_by_cholesky(factor, belongs[kept])
+        return coef
+    for i in range(len(kept)):  # the factor took one triangle, the other is as it was
+        factor[i:, i] = factor[i, i:]
+    np.einsum("ii->i", factor)[...] = diagonal
+    found = _null_space_by_eigenvectors(factor, belongs[kept])
+    coef[kept, : found.shape[1]] = found
+    return coef[:, : found.shape[1]]
+
+
+def _compacted(kernel: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The kernel of some of its rows, ascending, at the front of its memory."""
+    if len(kept) == len(kernel):
+        return kernel
+    flat = kernel.reshape(-1)
+    for i, row in enumerate(kept):
+        flat[i * len(kept) : (i + 1) * len(kept)] = kernel[row, kept]
+    return flat[: len(kept) ** 2].reshape(len(kept), len(kept))
+
+
+def _null_space_by_cholesky(factor: np.ndarray, belongs: np.ndarray) -> np.ndarray:
+    """From the lower factor of a kernel of full rank, and the indicators (N, C) of who is whom."""
     # On a null direction all rows of one person take one value.  A kernel of full rank allows any values: coef =
     # K^-1 E b, with E the class indicators.  With K = L L' such a direction has the norm of L^-1 E b; and its
     # coefficients sum to 0, as those of centred rows do, where L^-1 E b is orthogonal to L^-1 1.  So: orthonormalise
     # L^-1 E, its first column being L^-1 1, and leave the first out.
-    indicators = np.column_stack([np.ones(labels.size), belongs[:, 1:]])
+    indicators = np.column_stack([np.ones(len(belongs)), belongs[:, 1:]])
     whitened = solve_triangular(factor, indicators, lower=True, check_finite=False)
     triangle = np.linalg.cholesky(whitened.T @ whitened)
     orthonormal = solve_triangular(triangle, whitened.T, lower=True, check_finite=False)
     return solve_triangular(factor, orthonormal[1:].T, lower=True, trans="T", check_finite=False)
+
+
+def first_of_equal(images: "Images", extractor: "Extractor") -> np.ndarray:
+    """(n,) for each image the first one whose features are the same to the last bit."""
+    seen: dict[bytes, int] = {}
+    first = np.empty(len(images), np.int64)
+    for start in range(0, len(images), BLOCK):
+        for i, row in enumerate(images.select(slice(start, start + BLOCK)).features(extractor), start):
+            first[i] = seen.setdefault(hashlib.sha256(row.tobytes()).digest(), i)
+    return first
 
 
 def bandwidth(gram: np.ndarray) -> float:
@@ -93,17 +151,21 @@ def bandwidth(gram: np.ndarray) -> float:
     return float(np.sqrt(square))
 
 
-def rbf(gram: np.ndarray, sqnorm_a: np.ndarray, sqnorm_b: np.ndarray, mu: float) -> np.ndarray:
-    """exp(-|a - b|^2 / (2 mu^2)) in [0, 1], float64 (a, b), from inner products (a, b) and squared norms (a,), (b,)."""
-    exponent = gram - sqnorm_a[:, None] / 2
+def rbf(
+    gram: np.ndarray, sqnorm_a: np.ndarray, sqnorm_b: np.ndarray, mu: float, out: np.ndarray | None = None
+) -> np.ndarray:
+    """exp(-|a - b|^2 / (2 mu^2)) in [0, 1], float64 (a, b), from inner products (a, b) and squared norms (a,), (b,).
+
+    out: where it is written, such as gram.
+    """
+    exponent = np.subtract(gram, sqnorm_a[:, None] / 2, out=out)
     exponent -= sqnorm_b / 2
     exponent /= mu**2
     return np.exp(np.minimum(exponent, 0, out=exponent), out=exponent)
 
 
-def _least_eigenvalue(factor: np.ndarray, kernel: np.ndarray) -> float:
-    """Estimate of 1 / |K^-1|_1, which is a lower bound of K's (and centred K's) least eigenvalue."""
-    norm = np.abs(kernel).sum(axis=0).max()
+def _least_eigenvalue(factor: np.ndarray, norm: float) -> float:
+    """Estimate of 1 / |K^-1|_1, which is a lower bound of K's (and centred K's) least eigenvalue.  norm: |K|_1."""
     reciprocal_condition, _ = lapack.dpocon(factor, norm, uplo="L")
     return reciprocal_condition * norm
 

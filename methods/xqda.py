@@ -8,9 +8,13 @@ from scipy.linalg import cho_factor, cho_solve, eigh, inv, lapack, solve_triangu
 from bench.errors import BenchError
 from bench.plugin.base import Train
 from methods._on_lomo import OnLOMO
+from methods._xqda_many import fit_many
 
 if TYPE_CHECKING:
     from bench.protocol.images import Images
+
+MANY = 4096
+"""Training rows above which `fit_xqda` spares memory."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -53,7 +57,8 @@ def fit_xqda(
     """XQDA from inner products alone (Liao et al., CVPR 2015, sections 4.2 and 4.3; steps as in LOMO_XQDA's XQDA.m).
 
     gram: float64 (n+m, n+m), inner products of the training rows, the n gallery rows first, then the m probe rows.
-    Rows may be linearly dependent.  gallery_labels (n,), probe_labels (m,): identities.
+    Rows may be linearly dependent.  Of more than `MANY` rows it is overwritten.
+    gallery_labels (n,), probe_labels (m,): identities.
 
     Returns coef (n+m, r) and metric M (r, r), symmetric and not necessarily positive: a row x is projected as
     k(x, training rows) @ coef, and projections are compared by `mahalanobis`.
@@ -65,6 +70,8 @@ def fit_xqda(
     gram = _checked(np.asarray(gram, dtype=float), gallery_labels, probe_labels)
     if solver not in DIRECTIONS:
         raise BenchError(f"solver must be one of {', '.join(DIRECTIONS)}, not {solver!r}")
+    if len(gram) > MANY:
+        return fit_many(gram, gallery_labels, probe_labels, ridge, solver)
 
     rows, pivots = _coordinates(gram)
     intra, extra = _covariances(rows[: len(gallery_labels)], rows[len(gallery_labels) :], gallery_labels, probe_labels)

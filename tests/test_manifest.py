@@ -12,7 +12,9 @@ from PIL import Image
 
 from bench.engine.cache import Cache
 from bench.engine.data import load
+from bench.errors import DataError
 from bench.plugin.spec import dataset_spec
+from datasets._manifest import Images, image_path
 from datasets.synthetic import draw_person
 from tests.test_bad_input import one_line
 
@@ -116,6 +118,32 @@ class TestReading:
         (folder / "c").symlink_to(folder / "a")
         rows = [row.replace("a/", "c/") for row in PLAIN]
         assert len(load_manifest(f"manifest[file={write(folder, rows)}]", folder).images) == 12
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a/0.png", "./a//0.png", "a/../b/0.png", "c/0.png", "c/../a/0.png", "again.png", "a/9.png", "9/0.png", "a", "a/.",
+     "a/..", "..", "../x/0.png", "out/0.png", "a/0.png/", "a/0.png/1", "/a/0.png", "nul\0.png",
+     "nul\0/0.png", "loop/0.png"],
+)  # fmt: skip
+def test_a_folder_followed_once_leads_where_each_row_does(folder, text, tmp_path_factory) -> None:
+    (folder / "c").symlink_to(folder / "a")
+    (folder / "again.png").symlink_to(folder / "a" / "0.png")
+    (folder / "out").symlink_to(tmp_path_factory.mktemp("outside"))
+    (folder / "loop").symlink_to(folder / "loop")
+
+    def found(look: Callable[[str], Path]) -> str:
+        try:
+            return str(look(text))
+        except DataError as error:
+            return f"error: {error}"
+
+    images, folder = Images(folder.resolve()), folder.resolve()
+    images.path("a/0.png")
+    expected = found(lambda text: image_path(folder, text))
+    assert [found(images.path) for _ in range(2)] == [expected] * 2
+    good = {"a/0.png", "./a//0.png", "a/../b/0.png", "c/0.png", "c/../a/0.png", "again.png", "a/0.png/"}
+    assert expected.startswith("error") == (text not in good)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from methods.nfst import NFST, bandwidth, euclidean, fit_nfst, rbf
+from methods import nfst
+from methods.nfst import NFST, bandwidth, euclidean, first_of_equal, fit_nfst, rbf
 from tests.benchmarks import literal_metrics
 
 
@@ -186,3 +187,59 @@ def test_views_must_share_people() -> None:
     gallery, probe = (SimpleNamespace(identity=np.array(people)) for people in ([0, 1], [2, 3]))
     with pytest.raises(BenchError, match="share no identity"):
         NFST().fit(SimpleNamespace(gallery=gallery, probe=probe))
+
+
+def by_both_ways(train, labels, probe_test, gallery_test, first):
+    gram = train @ train.T
+    mu = bandwidth(gram)
+    kernel = rbf(gram, squares(train), squares(train), mu)
+    tests = [rbf(test @ train.T, squares(test), squares(train), mu) for test in (probe_test, gallery_test)]
+    return [
+        euclidean(*(test @ coef for test in tests))
+        for coef in (fit_nfst(kernel, labels), fit_nfst(kernel.copy(), labels, first))
+    ]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    dimension=st.sampled_from([4, 40]),
+    counts=st.lists(st.integers(1, 5), min_size=2, max_size=8),
+    repeats=st.integers(0, 6),
+    across=st.booleans(),
+)
+def test_in_place_equals_the_other_way(seed, dimension, counts, repeats, across) -> None:
+    """Of rows that repeat, within one person or in two; in four dimensions the rest is not of full rank either."""
+    train, labels, *tests = problem(seed, dimension, [*counts, 3])
+    random = np.random.default_rng(seed)
+    rows = np.concatenate([np.arange(len(train)), random.integers(len(train), size=repeats)])
+    people = labels[rows]
+    if across and repeats:
+        people[-1] = (people[-1] + 1) % len(set(labels))
+    order = random.permutation(len(rows))
+    rows, people = rows[order], people[order]
+    first = np.array([list(rows).index(row) for row in rows])
+    expected, actual = by_both_ways(train[rows], people, *tests, first)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6 * expected.max())
+
+
+def test_some_hundred_rows_in_place() -> None:
+    train, labels, *tests = problem(0, 400, [4] * 75)
+    expected, actual = by_both_ways(train, labels, *tests, np.arange(len(train)))
+    np.testing.assert_allclose(actual, expected, rtol=1e-10)
+    rows = np.concatenate([np.arange(len(train)), np.arange(0, len(train), 5)])
+    first = np.concatenate([np.arange(len(train)), np.arange(0, len(train), 5)])
+    expected, actual = by_both_ways(train[rows], labels[rows], *tests, first)
+    np.testing.assert_allclose(actual, expected, rtol=1e-8)
+
+
+class Rows(list):
+    """Images that are their features."""
+
+    def select(self, part):
+        return SimpleNamespace(features=lambda extractor: np.array(self[part], np.float32))
+
+
+def test_equal_rows_are_found(monkeypatch) -> None:
+    monkeypatch.setattr(nfst, "BLOCK", 2)
+    assert first_of_equal(Rows([[1, 2], [3, 4], [1, 2], [3, 5], [3, 4]]), None).tolist() == [0, 1, 0, 3, 1]

@@ -2,7 +2,9 @@
 
 import errno
 import json
+import multiprocessing
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.engine.record import FORMAT, Scores
+from bench.engine.snapshot import Snapshot
 from bench.engine.store import Store, read_stores
 from bench.errors import BenchError
 from tests.cells import cell, failure, record
@@ -321,3 +324,56 @@ def test_damaged_distances_are_named(tmp_path: Path) -> None:
     store.distances_path(cell("m", "d")).write_bytes(b"PK damaged")
     with pytest.raises(BenchError, match=r"\.npz is not readable .*--force"):
         store.distances(cell("m", "d"))
+
+
+class TestSnapshot:
+    def test_finds_what_a_store_finds(self, store) -> None:
+        older, failed = replace(CELL, depends={"parts": {}}), replace(CELL, seed=9)
+        for some in (older, CELL, replace(CELL, split=2)):
+            store.put(some, record([0.5]), DISTANCES)
+        store.put_failure(failed, failure("it broke"))
+        seen = Snapshot(store.folder)
+        for some in (CELL, older, failed, replace(CELL, method="l2")):
+            assert (seen.get(some), seen.others(cell)) == (store.get(cell), store.others(cell))
+
+    def test_lists_each_folder_once(self, store, monkeypatch) -> None:
+        cells = [replace(CELL, split=split) for split in range(5)]
+        for some in cells:
+            store.put(some, record([0.5]), DISTANCES)
+        listed = []
+        monkeypatch.setattr("os.listdir", lambda folder: listed.append(folder) or [])
+        seen = Snapshot(store.folder)
+        assert [seen.others(some) for some in cells] == [[]] * 5
+        assert listed == [store.folder_of(CELL)]
+
+
+def hammer(folder: Path, barrier, seconds: float, problems) -> None:
+    """Put the same cells again and again, and read them in between."""
+    store = Store(folder)
+    cells = [replace(CELL, split=split) for split in range(3)]
+    barrier.wait()
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            for some in cells:
+                store.put(some, record([0.5]), DISTANCES)
+                assert store.get(some).record == record([0.5])
+                store.distances(some)
+        problems.put(read_stores([folder])[1])
+    except BaseException as error:
+        problems.put([repr(error)])
+
+
+def test_many_that_store_the_same_cells_disturb_nobody(store) -> None:
+    """As where locks do not work, on some network file systems."""
+    context = multiprocessing.get_context("spawn")
+    barrier, problems = context.Barrier(4), context.Queue()
+    writers = [context.Process(target=hammer, args=(store.folder, barrier, 1.0, problems)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    found = [problems.get(timeout=100) for _ in writers]
+    for writer in writers:
+        writer.join()
+    assert found == [[]] * 4
+    assert len(store.read_all()[0]) == 3
+    assert not list(store.folder.rglob("*.partial"))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
+from methods import _xqda_many, xqda
 from methods.xqda import _left_singular_vectors, fit_xqda, mahalanobis
 from tests.benchmarks import literal_metrics
 
@@ -197,3 +198,36 @@ def test_what_cannot_be_fitted(gram, gallery_labels, probe_labels, message) -> N
 def test_unknown_solver() -> None:
     with pytest.raises(BenchError, match="svd, eigh"):
         fit_xqda(np.eye(4), [0, 1], [0, 1], solver="qr")  # type: ignore[arg-type]
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    dimension=st.sampled_from([3, 30, 90]),
+    counts=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=12),
+    solver=st.sampled_from(SOLVERS),
+    ridge=st.sampled_from([1e-3, 30]),
+    block=st.sampled_from([1, 7, 512]),
+    repeated=st.booleans(),
+)
+def test_the_way_for_many_rows_equals_the_other(seed, dimension, counts, solver, ridge, block, repeated) -> None:
+    gallery, probe, *labels, probe_test, gallery_test = problem(
+        seed, dimension, *zip((1, 1), (2, 1), *counts, strict=True)
+    )
+    if repeated:
+        gallery[-1], probe[:2] = gallery[0], gallery[1]
+    arguments = gallery, probe, *labels, probe_test, gallery_test
+    expected = distances(*arguments, solver=solver, ridge=ridge)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xqda, "MANY", 0)
+        patch.setattr(_xqda_many, "BLOCK", block)
+        assert close(distances(*arguments, solver=solver, ridge=ridge), expected, 1e-7)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_some_hundred_rows_the_way_for_many(solver, monkeypatch) -> None:
+    arguments = problem(2, 500, [3] * 60, [2] * 60)
+    expected = distances(*arguments, solver=solver)
+    monkeypatch.setattr(xqda, "MANY", 0)
+    monkeypatch.setattr(_xqda_many, "BLOCK", 64)
+    assert close(distances(*arguments, solver=solver), expected, 1e-9)

@@ -178,7 +178,7 @@ def photos_of(dataset: Dataset, root: Path | None, training: bool = False) -> It
             empty = False
             if isinstance(photo.image, Path):
                 check_path(photo.image, folder if dataset.folder else None, dataset.name)
-            yield replace(photo, identity=str(photo.identity))
+            yield photo if type(photo.identity) is str else replace(photo, identity=str(photo.identity))
     except DataError as error:
         raise named(dataset, error) from error
     except Exception as error:  # a reader is a plug-in: whatever it raises is one line for the user

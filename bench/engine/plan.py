@@ -75,12 +75,13 @@ class Settings:
     def stores(self) -> tuple[Store, ...]:
         return (*self.others, self.store)
 
-    def find(self, cell: Cell) -> Result | None:
-        """The finished cell, from the first store that has it, also from before some option was added."""
+    def find(self, cell: Cell, exactly: bool = False) -> Result | None:
+        """The finished cell, from the first store that has it, also from before some option was added; not if exactly,
+        which lists no folder."""
         for store in self.stores:
             if found := store.get(cell):
                 return found
-            for other in store.others(cell):
+            for other in () if exactly else store.others(cell):
                 if freshness.as_now(other) == cell:
                     return other
         return None
@@ -96,7 +97,8 @@ class Task:
     """A cell and what computing it takes.
 
     named: whether the method was given by its name, not by a glob.  again: to be computed although it is finished.
-    expected: seconds that it may take, from earlier cells; 0 where nothing is known.
+    expected: seconds that it may take, from earlier cells; 0 where nothing is known.  at_place: the files at its place
+    in the store, None where nobody has looked.
     """
 
     cell: Cell
@@ -105,6 +107,7 @@ class Task:
     named: bool = False
     again: bool = False
     expected: float = 0.0
+    at_place: tuple[str, ...] | None = None
 
 
 @dataclass

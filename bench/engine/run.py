@@ -81,14 +81,15 @@ def run_task(task: Task, settings: Settings, wait: bool, how: "How | None" = Non
 
 def run_locked(task: Task, settings: Settings, how: "How") -> Done:
     store, cell = settings.store, task.cell
-    if not (settings.force or task.again) and (found := settings.find(cell)):
+    if not (settings.force or task.again) and (found := settings.find(cell, task.at_place is not None)):
         return Done(task, 0.0, found.finished.cmc[0])
     start = time.perf_counter()
     outcome = how(task, settings, store.workspace(cell))
     if not isinstance(outcome, Failure):
         record, given = outcome
         try:
-            store.put(cell, record, given.distances, given.enhancers if cell.split in settings.enhancers else {})
+            enhancers = given.enhancers if cell.split in settings.enhancers else {}
+            store.put(cell, record, given.distances, enhancers, task.at_place)
         except StorageError:
             raise
         except Exception as error:  # whatever a plug-in says of itself may be what cannot be stored

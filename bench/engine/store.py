@@ -9,7 +9,8 @@ is wrong with one is a line that names it, and costs no other.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from bench.engine.enhancers import SUFFIX, Arrays, Enhancers, packed, unpacked
 from bench.engine.identity import Cell, source_of
 from bench.engine.record import FORMAT, Failure, File, Record, decoded
 from bench.errors import BenchError, StorageError
-from bench.files import read_regular, safe_name, write_atomically
+from bench.files import names, read_regular, safe_name, write_atomically
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import ROOT
 
@@ -109,45 +110,52 @@ class Store:
 
     def get(self, cell: Cell) -> Result | None:
         """The finished cell, None when it is not there.  BenchError when its file cannot be read."""
-        path = self.path(cell)
-        return read_result(path) if os.path.lexists(path) else None
+        return read_result(path) if os.path.lexists(path := self.path(cell)) else None
 
-    def others(self, cell: Cell) -> list[Result]:
-        """Finished cells at the same place (method, data set, split, seed, profile) with another fingerprint."""
-        own = self.path(cell)
-        found = []
-        for path in sorted(self.folder_of(cell).glob(f"{prefix(cell)}*.json")):
-            if path != own and not path.name.endswith(".failed.json"):
-                try:
-                    found.append(read_result(path))
-                except BenchError:
-                    continue  # told by whoever reads the whole store
+    def at_place(self, cell: Cell) -> list[str]:
+        """The files of finished cells at a cell's place (method, data set, split, seed, profile), its own one too."""
+        return [n for n in names(self.folder_of(cell)) if n.startswith(prefix(cell)) and holds_finished(n)]
+
+    def others(self, cell: Cell, at_place: Sequence[str] | None = None) -> list[Result]:
+        """Finished cells at the same place with another fingerprint.  at_place: where that is known already."""
+        own, found = self.path(cell), []
+        for name in self.at_place(cell) if at_place is None else at_place:
+            if name != own.name:
+                with suppress(BenchError):  # told by whoever reads the whole store
+                    found.append(read_result(own.with_name(name)))
         return found
 
-    def put(self, cell: Cell, record: Record, distances: Arrays, enhancers: Enhancers | None = None) -> None:
+    def put(
+        self,
+        cell: Cell,
+        record: Record,
+        distances: Arrays,
+        enhancers: Enhancers | None = None,
+        at_place: Sequence[str] | None = None,
+    ) -> None:
         """Write a finished cell: distances first, so that a cell that is there has them; any failure record goes.
 
         distances: by anchor, empty where they did not fit in memory.
-
         enhancers: arrays of each anchor; BenchError, and nothing written, where they are too large.
-
         Cells of the same data and weights that other versions of the code had at this place go too.
+        at_place: the files there, where these are known already.
         """
         kept = packed(enhancers) if enhancers else b""
         try:
-            self.distances_path(cell).unlink(missing_ok=True)
             if distances:
-                with write_atomically(self.distances_path(cell)) as file:
+                with write_atomically(self.distances_path(cell), shared=True) as file:
                     arrays: dict[str, Any] = {name: d.astype(np.float64) for name, d in distances.items()}
                     np.savez(file, **arrays)
+            else:
+                self.distances_path(cell).unlink(missing_ok=True)
             if kept:
-                with write_atomically(self.enhancers_path(cell)) as file:
+                with write_atomically(self.enhancers_path(cell), shared=True) as file:
                     file.write(kept)
             self._write(self.path(cell), cell, {"record": record})
             if not kept:
                 self.enhancers_path(cell).unlink(missing_ok=True)
             self.failed_path(cell).unlink(missing_ok=True)
-            for other in self.others(cell):
+            for other in self.others(cell, at_place):
                 if (other.cell.data, other.cell.weights) == (cell.data, cell.weights):
                     self.remove(other)
         except OSError as error:
@@ -187,7 +195,7 @@ class Store:
         content = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
         # What would be refused when it is read is refused now, before anything is stored.
         msgspec.json.decode(content, type=File)
-        with write_atomically(path) as file:
+        with write_atomically(path, shared=True) as file:
             file.write(content)
 
     def distances(self, cell: Cell) -> dict[str, np.ndarray] | None:
@@ -198,15 +206,13 @@ class Store:
         except FileNotFoundError:
             return None
         except Exception as error:  # numpy and zipfile raise many kinds for a damaged archive
-            path = self.distances_path(cell)
             raise BenchError(
-                f"{path} is not readable ({type(error).__name__}); run the cell again with --force"
+                f"{self.distances_path(cell)} is not readable ({type(error).__name__}); run the cell again with --force"
             ) from error
 
     def enhancers(self, cell: Cell) -> dict[str, dict[str, np.ndarray]]:
         """Anchor (or ``all``) -> the arrays that its model enhances images with; empty where none are kept."""
-        path = self.enhancers_path(cell)
-        return unpacked(path) if os.path.lexists(path) else {}
+        return unpacked(path) if os.path.lexists(path := self.enhancers_path(cell)) else {}
 
     def read_all(self, failures: bool = False) -> tuple[list[Result], list[str]]:
         """Every finished cell (and failed one, if asked for) in name order, and a line for each unreadable file."""
@@ -229,11 +235,12 @@ def each_result(folders: Iterable[Path], problems: list[str], failures: bool = F
     """
     found: set[str] = set()
     for folder in folders:
+        origin = folder.resolve().name
         for path in Store(folder).files():
             if path.name.endswith(".failed.json") and not failures:
                 continue
             try:
-                result = read_result(path, folder.resolve().name)
+                result = read_result(path, origin)
             except BenchError as error:
                 problems.append(str(error))
                 continue
@@ -249,6 +256,10 @@ def own_folder() -> Path:
         return Path(chosen)
     tree = ROOT if (ROOT / "bench").is_dir() else Path.cwd()
     return tree / "results" / "local"
+
+
+def holds_finished(name: str) -> bool:
+    return name.endswith(".json") and not name.endswith(".failed.json")
 
 
 def prefix(cell: Cell) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from bench.engine import freshness
 from bench.engine.identity import Cell, short_hash
 from bench.engine.plan import Settings, Task
+from bench.engine.snapshot import Snapshot
 from bench.engine.store import MEASURED, Result, Store
 from bench.errors import BenchError, counted, listing
 from bench.plugin.grammar import split_text
@@ -50,10 +51,13 @@ def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
     edited, is computed again where its method was given by name, and kept otherwise and where `keep` says so.
     """
     result = Todo()
+    own_store, others = Snapshot(settings.store.folder), [Snapshot(store.folder) for store in settings.others]
+    settings = replace(settings, store=own_store, others=others)
+    measured = [store.folder for store in settings.stores if store.folder.resolve().is_relative_to(MEASURED)]
     for task in tasks:
         try:
             found = settings.find(task.cell)
-            own = found and not found.path.resolve().is_relative_to(MEASURED)
+            own = found and not any(found.path.is_relative_to(folder) for folder in measured)
             reasons = freshness.edited(found) if found and own else []
             if found and not reasons and not settings.force:
                 result.finished += 1
@@ -66,7 +70,8 @@ def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
         if reasons and not settings.force and (settings.keep or not task.named):
             result.kept.append(task)
             continue
-        result.pending.append(replace(task, again=bool(found)))
+        here = tuple(own_store.at_place(task.cell))
+        result.pending.append(replace(task, again=bool(found), at_place=here))
         if reasons:
             result.renewed.append(task)
     return result

@@ -203,8 +203,11 @@ class Images:
 
     def gram(self, other: "Images", extractor: Extractor) -> np.ndarray:
         """(n, n') float64 inner products of these images' features with `other`'s."""
+        pairs = [(a, b) for a, _ in self._parts for b, _ in other._parts]
+        if any(len(a.features(extractor)) * len(b.features(extractor)) > GRAM_BUDGET for a, b in pairs):
+            return wanted_products(self, other, extractor)
         blocks = [
-            [gram_block(a, rows, b, columns, extractor) for b, columns in other._parts] for a, rows in self._parts
+            [a.gram(b, extractor)[np.ix_(rows, columns)] for b, columns in other._parts] for a, rows in self._parts
         ]
         return other._ordered(self._ordered(np.block(blocks)).T).T
 
@@ -217,13 +220,31 @@ def positions(images: Images) -> np.ndarray:
     return np.arange(len(images)) if images._order is None else images._order
 
 
-def gram_block(a: Source, rows: np.ndarray, b: Source, columns: np.ndarray, extractor: Extractor) -> np.ndarray:
-    """The wanted block of a source pair's Gram matrix; too large a pair is computed for the wanted rows only."""
-    features = a.features(extractor), b.features(extractor)
-    if len(features[0]) * len(features[1]) <= GRAM_BUDGET:
-        return a.gram(b, extractor)[np.ix_(rows, columns)]
-    same = a.key == b.key and np.array_equal(rows, columns)
-    return inner_products(features[0][rows], features[1][columns], symmetric=same)
+def wanted_products(images: Images, others: Images, extractor: Extractor) -> np.ndarray:
+    """Their Gram matrix where that of their sources is too large: computed for these images, straight into its place.
+
+    Of a selection with itself one triangle is computed.
+    """
+    out = np.empty((len(images), len(others)))
+    columns = list(tiles(others))
+    for count, (i, a, rows) in enumerate(tiles(images), 1):
+        left = a.features(extractor)[rows]
+        for j, b, some in columns[:count] if images is others else columns:
+            tile = tile_product(left, b.features(extractor)[some])
+            out[np.ix_(i, j)] = tile
+            if images is others:
+                out[np.ix_(j, i)] = tile.T
+    return out
+
+
+def tiles(images: Images) -> Iterator[tuple[np.ndarray, Source, np.ndarray]]:
+    """Some of the images at a time, all of one source: where they stand, the source and its rows."""
+    places, start = np.argsort(positions(images)), 0
+    for source, rows in images._parts:
+        for first in range(0, len(rows), TILE):
+            some = rows[first : first + TILE]
+            yield places[start : start + len(some)], source, some
+            start += len(some)
 
 
 class Packed(Sequence[np.ndarray]):
