@@ -14,7 +14,8 @@ from bench.learning.compute import Compute
 from bench.learning.pixels import Augmentation, resident
 from bench.learning.precision import precision_for
 from bench.learning.schedules import Schedule
-from bench.plugin.base import Method, Pretraining, SigmaRule, Train
+from bench.plugin.base import Method, Pretraining, Train
+from bench.plugin.sigma import SigmaRule
 from methods._camera_statistics import Moments
 from methods._dgd import INPUT, RESIZED, DGDNetwork, normalise
 

@@ -8,10 +8,11 @@ from bench.errors import BenchError
 
 PART = ("gram", 1)
 
+Axes = tuple[np.ndarray, np.ndarray, np.ndarray]
 DIMENSION = 400  # most whitened coordinates: those of little variance carry noise
 
 
-def principal_coordinates(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def principal_coordinates(gram: np.ndarray) -> Axes:
     """Coordinates of centred training rows on their principal axes, the widest first.
 
     gram: float64 (n, n), inner products of the rows.  Returns rows (n, r), coef (n, r) and offset (r,): a new row x has
@@ -37,12 +38,12 @@ def principal_coordinates(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
 class Whitening:
     """Features by their inner products with training rows: principal coordinates, whitened, of unit length.
 
-    gram (n, n): of the training rows.  smoothing: added to the variances, in units of their mean.  columns: where
-    these rows stand among those that inner products are given with.
+    axes: the `principal_coordinates` of the training rows.  smoothing: added to the variances, in units of their mean.
+    columns: where these rows stand among those that inner products are given with.
     """
 
-    def __init__(self, gram: np.ndarray, smoothing: float, columns: np.ndarray) -> None:
-        rows, coef, offset = principal_coordinates(gram)
+    def __init__(self, axes: Axes, smoothing: float, columns: np.ndarray) -> None:
+        rows, coef, offset = axes
         variance = np.square(rows).mean(axis=0)
         scale = 1 / np.sqrt(variance + smoothing * variance.mean())
         self.columns = columns

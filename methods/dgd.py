@@ -101,14 +101,11 @@ class DGD(FineTuned):
         pixels = resident([images.array()], self.compute_)
         return lambda network, rows: network.features(centre_of(pixels, rows))
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        return self.between(self._features(probe, "probe"), self._features(gallery, "gallery"))
-
-    def _features(self, images: "Images", role: str) -> np.ndarray:
+    def embed(self, images: "Images", side: str) -> np.ndarray:
         # Without fine-tuning all splits share one network: its features are computed once and kept.
         if self.pretrained_ and self.curves_ is None and self.statistics_ is None:
             return images.features(self.pretrained_)
-        shares = self.statistics_ and self.statistics_.shares(role, images.camera)
+        shares = self.statistics_ and self.statistics_.shares(side, images.camera)
         return extract(self.network_, images.array(), self.compute_, shares=shares)
 
     def _start(self, train: Train, people: int) -> DGDNetwork:

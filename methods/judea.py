@@ -68,8 +68,9 @@ class JUDEA(OnLOMO):
             rows, held = np.flatnonzero(np.isin(labels, people)), np.flatnonzero(np.isin(labels, others))
             parts = [gram[np.ix_(rows, rows)] for gram in grams]
             cross = [gram[np.ix_(held, rows)] for gram in grams]
+            scatters = Scatters(parts, labels[rows])
             for hcmd, ridge in product(hcmds, ridges):
-                coefs = fit_judea(parts, labels[rows], hcmd, ridge)
+                coefs = scatters.solve(hcmd, ridge)
                 for share in shares:
                     projected = project(cross, coefs, share)
                     yield euclidean(projected[held >= split], projected[held < split])
@@ -81,12 +82,12 @@ class JUDEA(OnLOMO):
         self.coefs_ = fit_judea(grams, labels, self.hcmd_, self.ridge_)
         return self
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        return euclidean(self._project(probe), self._project(gallery))
-
-    def _project(self, images: "Images") -> np.ndarray:
+    def embed(self, images: "Images", side: str) -> np.ndarray:
         grams = [images.gram(self.rows_, extractor) for extractor in self.extractors()]
         return project(grams, self.coefs_, self.kept_)
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return euclidean(probe, gallery)
 
 
 def fit_judea(grams: Sequence[np.ndarray], labels: np.ndarray, hcmd: float, ridge: float) -> list[np.ndarray]:
@@ -100,41 +101,53 @@ def fit_judea(grams: Sequence[np.ndarray], labels: np.ndarray, hcmd: float, ridg
     Raises BenchError when the shapes do not fit, a value is not finite, there is only one identity, or the rows or the
     classes' means are all the same.
     """
-    labels = np.asarray(labels)
-    if any(np.shape(gram) != (labels.size, labels.size) for gram in grams):
-        raise BenchError(f"each Gram matrix must be {labels.size} x {labels.size}, one row per label")
-    people, index = np.unique(labels, return_inverse=True)
-    if people.size < 2:
-        raise BenchError("all training images are of one identity: JUDEA needs at least two")
-    share = np.bincount(index) / labels.size
-    averaging = (index == np.arange(people.size)[:, None]) / np.bincount(index)[:, None]
+    return Scatters(grams, labels).solve(hcmd, ridge)
 
-    within, between, means, coefs = [], [], [], []
-    for gram in grams:
-        rows, coef, _ = principal_coordinates(gram)
-        mean = averaging @ rows
-        deviation = rows - mean[index]
-        unit = np.square(rows).sum() / labels.size**2
-        within.append(deviation.T @ deviation / labels.size + ridge * unit * np.eye(rows.shape[1]))
-        between.append(np.sqrt(share)[:, None] * mean)
-        means.append(mean)
-        coefs.append(coef)
-    denominator = block_diag(*within)
-    if hcmd and len(means) == 2:
-        discrepancy = np.hstack([means[0], -means[1]])
-        denominator += hcmd * discrepancy.T @ discrepancy / people.size
 
-    # F'F w = lambda B w with B = L L' and F of few rows: eigenvectors of the small matrix F B^-1 F' give all w.
-    factor = cholesky(denominator, lower=True, check_finite=False)
-    whitened = solve_triangular(factor, block_diag(*between).T, lower=True, check_finite=False)
-    values, vectors = eigh(whitened.T @ whitened, driver="evd", check_finite=False)
-    kept = values > 1e-10 * values[-1]
-    if not values[-1] > 0:
-        raise BenchError("the class means of the training images are all the same: JUDEA needs them to differ")
-    directions = whitened @ (vectors[:, kept] / np.sqrt(values[kept]))[:, ::-1]
-    directions = solve_triangular(factor, directions, lower=True, trans="T", check_finite=False)
-    ends = np.cumsum([coef.shape[1] for coef in coefs])[:-1]
-    return [coef @ part for coef, part in zip(coefs, np.split(directions, ends), strict=True)]
+class Scatters:
+    """What `fit_judea` needs of the training rows, whatever the weight of HCMD and the ridge are."""
+
+    def __init__(self, grams: Sequence[np.ndarray], labels: np.ndarray) -> None:
+        labels = np.asarray(labels)
+        if any(np.shape(gram) != (labels.size, labels.size) for gram in grams):
+            raise BenchError(f"each Gram matrix must be {labels.size} x {labels.size}, one row per label")
+        people, index = np.unique(labels, return_inverse=True)
+        if people.size < 2:
+            raise BenchError("all training images are of one identity: JUDEA needs at least two")
+        share = np.bincount(index) / labels.size
+        averaging = (index == np.arange(people.size)[:, None]) / np.bincount(index)[:, None]
+        self.people = people.size
+        self.within, self.units, self.means, self.coefs = [], [], [], []
+        between = []
+        for gram in grams:
+            rows, coef, _ = principal_coordinates(gram)
+            mean = averaging @ rows
+            deviation = rows - mean[index]
+            self.within.append(deviation.T @ deviation / labels.size)
+            self.units.append(np.square(rows).sum() / labels.size**2)
+            self.means.append(mean)
+            self.coefs.append(coef)
+            between.append(np.sqrt(share)[:, None] * mean)
+        self.between = block_diag(*between).T
+
+    def solve(self, hcmd: float, ridge: float) -> list[np.ndarray]:
+        ridged = (w + ridge * unit * np.eye(len(w)) for w, unit in zip(self.within, self.units, strict=True))
+        denominator = block_diag(*ridged)
+        if hcmd and len(self.means) == 2:
+            discrepancy = np.hstack([self.means[0], -self.means[1]])
+            denominator += hcmd * discrepancy.T @ discrepancy / self.people
+
+        # F'F w = lambda B w with B = L L' and F of few rows: eigenvectors of the small matrix F B^-1 F' give all w.
+        factor = cholesky(denominator, lower=True, check_finite=False)
+        whitened = solve_triangular(factor, self.between, lower=True, check_finite=False)
+        values, vectors = eigh(whitened.T @ whitened, driver="evd", check_finite=False)
+        kept = values > 1e-10 * values[-1]
+        if not values[-1] > 0:
+            raise BenchError("the class means of the training images are all the same: JUDEA needs them to differ")
+        directions = whitened @ (vectors[:, kept] / np.sqrt(values[kept]))[:, ::-1]
+        directions = solve_triangular(factor, directions, lower=True, trans="T", check_finite=False)
+        ends = np.cumsum([coef.shape[1] for coef in self.coefs])[:-1]
+        return [coef @ part for coef, part in zip(self.coefs, np.split(directions, ends), strict=True)]
 
 
 def project(grams: Sequence[np.ndarray], coefs: Sequence[np.ndarray], kept: float) -> np.ndarray:

@@ -18,6 +18,8 @@ class L2(OnLOMO):
     version = 1
     uses = ("distances", "lomo")
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        p, g = (images.features(self.lomo).astype(np.float64) for images in (probe, gallery))
-        return euclidean(p, g)
+    def embed(self, images: "Images", side: str) -> np.ndarray:
+        return images.features(self.lomo).astype(np.float64)
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return euclidean(probe, gallery)

@@ -35,12 +35,12 @@ class NFST(OnLOMO):
         self.coef_ = fit_nfst(rbf(gram, self.sqnorm_, self.sqnorm_, self.mu_), self.rows_.identity)
         return self
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        return euclidean(self._project(probe), self._project(gallery))
-
-    def _project(self, images: "Images") -> np.ndarray:
+    def embed(self, images: "Images", side: str) -> np.ndarray:
         sqnorm = images.gram(images, self.lomo).diagonal()
         return rbf(images.gram(self.rows_, self.lomo), sqnorm, self.sqnorm_, self.mu_) @ self.coef_
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return euclidean(probe, gallery)
 
 
 def fit_nfst(kernel: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.errors import BenchError
 from bench.plugin.base import Train
-from methods._gram import Whitening
+from methods._gram import Whitening, principal_coordinates
 from methods._lomo import HSV_BINS, RADII, SILTP_BINS
 from methods._on_lomo import OnLOMO
 from methods._scales import AtScale
@@ -74,7 +74,7 @@ class SDF(OnLOMO):
         def offsets(people: np.ndarray) -> tuple[np.ndarray, Whitening]:
             """Of all training pairs; `people` alone decide the whitening."""
             rows = np.flatnonzero(np.isin(self.rows_.identity, people))
-            whitening = Whitening(gram[np.ix_(rows, rows)], SMOOTHING, rows)
+            whitening = Whitening(principal_coordinates(gram[np.ix_(rows, rows)]), SMOOTHING, rows)
             whitened = whitened_offsets(whitening(gram[len(gallery) :]), [whitening(k) for k in inner])
             return np.concatenate([parts, whitened], axis=2), whitening
 

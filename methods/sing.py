@@ -134,15 +134,11 @@ class SING(FineTuned):
         self.statistics_ = self._camera_statistics(train) if stage.batch_statistics == "camera" else None
         return self
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        """Eq. 1: between F_fe(F_sr(probe)) and F_fe(gallery)."""
-        statistics, network = self.statistics_, self.network_
-        shares = [
-            statistics and statistics.shares(role, side.camera)
-            for role, side in (("probe", probe), ("gallery", gallery))
-        ]
-        enhanced = extract(network.reid, probe.array(), self.compute_, network.enhance, shares[0])
-        return self.between(enhanced, extract(network.reid, gallery.array(), self.compute_, shares=shares[1]))
+    def embed(self, images: "Images", side: str) -> np.ndarray:
+        """Eq. 1: F_fe(F_sr(probe)) and F_fe(gallery)."""
+        shares = self.statistics_ and self.statistics_.shares(side, images.camera)
+        prepare = self.network_.enhance if side == "probe" else centre
+        return extract(self.network_.reid, images.array(), self.compute_, prepare, shares)
 
     def enhancer(self) -> dict[str, np.ndarray]:
         """F_sr: the state of an `SRCNN`, float32."""

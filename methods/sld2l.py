@@ -10,7 +10,7 @@ from bench.errors import BenchError
 from bench.plugin.base import Train
 from bench.protocol.images import inner_products
 from methods._dictionaries import Dictionaries, Terms, fit_clusters, restore
-from methods._gram import Whitening
+from methods._gram import Axes, Whitening, principal_coordinates
 from methods._on_lomo import OnLOMO
 from methods._scales import AtScale
 from methods._selection import best_of
@@ -58,10 +58,16 @@ class SLD2L(Terms, OnLOMO):
         copies = [inner_products(train.gallery.features(AtScale(self.lomo, m, restored=True)), basis) for m in RATIOS]
         grid = SMOOTHING if self.smoothing == "cv" else [self.smoothing]
 
-        def learn(people: np.ndarray, smoothing: float) -> tuple[Whitening, list[Dictionaries]]:
-            rows = np.flatnonzero(np.isin(self.rows_.identity, people))
+        def rows_of(people: np.ndarray) -> np.ndarray:
+            return np.flatnonzero(np.isin(self.rows_.identity, people))
+
+        def axes_of(people: np.ndarray) -> Axes:
+            rows = rows_of(people)
+            return principal_coordinates(gram[np.ix_(rows, rows)])
+
+        def learn(people: np.ndarray, smoothing: float, axes: Axes) -> tuple[Whitening, list[Dictionaries]]:
             g, p = np.isin(gallery, people), np.isin(probe, people)
-            whitening = Whitening(gram[np.ix_(rows, rows)], smoothing, rows)
+            whitening = Whitening(axes, smoothing, rows_of(people))
             x, z = whitening(high[g]), whitening(genuine[p])
             y = np.concatenate([z, *(whitening(copy[g]) for copy in copies)])
             pair = np.concatenate([np.full(len(z), -1), np.tile(np.arange(len(x)), len(copies))])
@@ -69,18 +75,23 @@ class SLD2L(Terms, OnLOMO):
             return whitening, fit_clusters(x, y, pair, gallery[g], labels, self, self.clusters)
 
         def held_out(people: np.ndarray, others: np.ndarray) -> Iterator[np.ndarray]:
+            axes = axes_of(people)
             for smoothing in grid:
-                whitening, found = learn(people, smoothing)
+                whitening, found = learn(people, smoothing, axes)
                 restored = restore(whitening(genuine[np.isin(probe, others)]), found, self)
                 yield 1 - restored @ whitening(high[np.isin(gallery, others)]).T
 
         self.smoothing_ = best_of(grid, probe, gallery, train.seed, held_out, folds_held_out=1)
-        self.whitening_, self.dictionaries_ = learn(np.union1d(gallery, probe), self.smoothing_)
+        everybody = np.union1d(gallery, probe)
+        self.whitening_, self.dictionaries_ = learn(everybody, self.smoothing_, axes_of(everybody))
         return self
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        low, high = (self.whitening_(images.gram(self.rows_, self.lomo)) for images in (probe, gallery))
-        return 1 - restore(low, self.dictionaries_, self) @ high.T
+    def embed(self, images: "Images", side: str) -> np.ndarray:
+        rows = self.whitening_(images.gram(self.rows_, self.lomo))
+        return restore(rows, self.dictionaries_, self) if side == "probe" else rows
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return 1 - probe @ gallery.T
 
 
 def spread(images: "Images", count: int) -> "Images":

@@ -36,9 +36,11 @@ class XQDA(OnLOMO):
         self.coef_, self.metric_ = fit_xqda(gram, *labels, self.ridge, self.solver)
         return self
 
-    def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
-        p, g = (images.gram(self.rows_, self.lomo) @ self.coef_ for images in (probe, gallery))
-        return mahalanobis(p, g, self.metric_)
+    def embed(self, images: "Images", side: str) -> np.ndarray:
+        return images.gram(self.rows_, self.lomo) @ self.coef_
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return mahalanobis(probe, gallery, self.metric_)
 
 
 def fit_xqda(

@@ -95,7 +95,7 @@ def gram() -> list[float]:
     axes, coef, offset = _gram.principal_coordinates(inner)
     found = [axes @ axes.T, (inner @ coef - offset) @ axes.T]
     for smoothing in (0.5, 3.0):
-        whitened = _gram.Whitening(inner[:8, :8], smoothing, np.arange(8))(inner)
+        whitened = _gram.Whitening(_gram.principal_coordinates(inner[:8, :8]), smoothing, np.arange(8))(inner)
         found.append(whitened @ whitened.T)
     return [_gram.DIMENSION, *(x for part in found for x in project(part))]
 

@@ -17,8 +17,9 @@ from bench.engine.matching import parameters_of, plain
 from bench.engine.record import Computed, Sizes
 from bench.engine.view import Setup, build_view, model_ratios
 from bench.errors import BenchError, UsageError
-from bench.plugin.base import Method, SigmaRule
+from bench.plugin.base import Method
 from bench.plugin.grammar import DatasetOptions
+from bench.plugin.sigma import SigmaRule
 from bench.plugin.spec import MethodSpec, dataset_spec, method_spec
 from bench.protocol.fusion import ANCHORS, SIGMA_GRID
 from bench.protocol.images import pack, unpack

@@ -23,7 +23,7 @@ from methods._dictionaries import (
     restore,
     shrink_singular_values,
 )
-from methods._gram import Whitening
+from methods._gram import Whitening, principal_coordinates
 from methods.sld2l import spread
 from tests.golden_data import side
 
@@ -229,10 +229,12 @@ def test_whitened_rows_are_unit_and_depend_on_inner_products_alone() -> None:
     random = np.random.default_rng(9)
     train, new = random.normal(size=(10, 5)), random.normal(size=(3, 5))
     turn = np.linalg.qr(random.normal(size=(5, 5)))[0]
-    whitening = Whitening(train @ train.T, 1.0, np.arange(10))
+    whitening = Whitening(principal_coordinates(train @ train.T), 1.0, np.arange(10))
     rows = whitening(new @ train.T)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1)
-    np.testing.assert_allclose(Whitening(train @ train.T, 1.0, np.arange(10))((new @ turn) @ (train @ turn).T), rows)
+    np.testing.assert_allclose(
+        Whitening(principal_coordinates(train @ train.T), 1.0, np.arange(10))((new @ turn) @ (train @ turn).T), rows
+    )
 
 
 def test_rows_of_the_basis_are_spread_over_the_people() -> None:

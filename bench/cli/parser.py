@@ -9,7 +9,7 @@ from bench import __version__
 from bench.cli.parser_own import add_own
 from bench.cli.parser_reading import add_reading
 from bench.cli.parser_shared import PROFILES, Add, add_choice, add_data, add_json, add_training
-from bench.cli.values import jobs, parse_duration, seed
+from bench.cli.values import jobs, parse_bytes, parse_duration, seed
 from bench.errors import UsageError
 
 EXIT_CODES = """exit codes: 0 ok, 1 a cell failed or a check is out of tolerance, 2 usage, 3 data missing or unreadable,
@@ -90,6 +90,13 @@ def add_run(add: Add) -> None:
         type=Path,
         metavar="DIR",
         help="weights files that networks start from, before those that plug-ins bring (default: BENCH_WEIGHTS)",
+    )
+    command.add_argument(
+        "--memory",
+        type=parse_bytes,
+        metavar="SIZE",
+        help="what distances may take, such as 8G, of all cells that are computed at a time: larger ones are scored"
+        " block by block, to the same bits, and not kept (default: half of the machine's)",
     )
     command.add_argument(
         "--enhancers",

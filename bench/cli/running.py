@@ -117,6 +117,7 @@ def verify_rows(tasks: "Sequence[Task]", settings: "Settings") -> int:
 def make_settings(options: Namespace) -> "Settings":
     from bench.engine.cache import Cache, cache_folder
     from bench.engine.plan import Settings
+    from bench.engine.provenance import usual_memory
     from bench.learning.device import devices, resolve_device
     from bench.plugin.weights_files import weights_folder
 
@@ -142,6 +143,7 @@ def make_settings(options: Namespace) -> "Settings":
         deterministic=options.deterministic,
         enhancers=parse_splits(options.enhancers, "--enhancers"),
         budget=budget.current(),
+        memory=options.memory or usual_memory(),
     )
 
 

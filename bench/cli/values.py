@@ -8,6 +8,7 @@ from bench.errors import UsageError
 SEEDS = 2**63
 MOST_JOBS = 4096
 MOST = 10**9
+LEAST_MEMORY = 2**28  # bytes
 
 
 def whole(text: str, least: int, end: int, shown: str) -> int:
@@ -42,6 +43,16 @@ def parse_duration(text: str) -> float:
     if not seconds:
         raise argparse.ArgumentTypeError(f"a time such as 90s, 30m or 1h30m is expected, not {shorten(text)}")
     return float(seconds)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of ``512M``, ``2G`` or ``1.5T``, a thousand and twenty-four of each in the next."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([MGT])(?:i?B)?", text, re.ASCII | re.IGNORECASE)
+    size = int(float(found[1]) * 2 ** {"M": 20, "G": 30, "T": 40}[found[2].upper()]) if found else 0
+    if size < LEAST_MEMORY:
+        least = f"{LEAST_MEMORY >> 20}M"
+        raise argparse.ArgumentTypeError(f"a size such as 512M or 8G is expected, {least} or more, not {shorten(text)}")
+    return size
 
 
 def shorten(text: str) -> str:

@@ -27,7 +27,8 @@ from bench.engine.decode import one_line
 from bench.engine.embedded import behind_a_frontend, embedded_dataset, runnable_spec
 from bench.engine.enhancing import check_enhancer
 from bench.engine.identity import described, modules_of, part_version, short_hash, uses
-from bench.engine.matching import match, training
+from bench.engine.matching import SIDES, match, training
+from bench.engine.pairs import embeds
 from bench.engine.rearranged import rearranged
 from bench.engine.view import Setup, build_view, model_ratios
 from bench.engine.workers import in_another_process
@@ -40,13 +41,11 @@ from bench.plugin.registry import Plugin
 from bench.plugin.spec import MethodSpec
 from bench.plugin.weights_files import missing_weights
 
-VERSION = 3
+VERSION = 4
 PROFILE = "smoke"
 """The training schedule that the contract is checked with: it takes seconds and needs no weights."""
 ORDERS = 3
 """How many further orders of probes and gallery images distances are asked for in."""
-
-SIDES = ("probe", "gallery")
 
 Clause = tuple[str, str | None]
 """What is to hold, and what is wrong; None where it holds."""
@@ -97,19 +96,22 @@ def clauses(spec: MethodSpec, cache: Cache) -> Iterator[tuple[str, Callable[[], 
     yield "distances do not depend on people whom another model was fitted on", case.forgetful, False
     if not spec.method.attributes.get("transductive"):
         yield "a probe's distances do not depend on the other probes and gallery images", case.independent, False
+    if embeds(spec.method.load()):
+        yield "what it embeds and compares in parts is what it does at once", case.parted, False
     yield "images are left as they were", case.images_untouched, False
 
 
 def broken(spec: MethodSpec, clause: Callable[[], None]) -> str | None:
     """What is wrong with a clause, None where it holds."""
     kind = spec.method.load()
+    hook = "distances" if kind.distances is not Method.distances else "embed"
     try:
         clause()
     except Broken as error:
-        return f"{error} ({defined_at(kind, 'distances')})"
+        return f"{error} ({defined_at(kind, hook)})"
     except (Exception, SystemExit) as error:  # whatever a plug-in raises is a finding
         text = str(error) if isinstance(error, BenchError) else one_line(error)
-        return f"{text} ({raised_at(error) or defined_at(kind, 'distances')})"
+        return f"{text} ({raised_at(error) or defined_at(kind, hook)})"
     return None
 
 
@@ -248,6 +250,16 @@ class Case:
                 "distances of a part of the images differ from those among all; a method that uses other test images"
                 " says transductive = True"
             )
+
+    def parted(self) -> None:
+        given = [self.shown.to_match(side, self.ratio, self.split.test) for side in SIDES]
+        probe, gallery = (
+            [self.fitted.embed(one.images.select(rows), side) for rows in np.array_split(np.arange(len(one.images)), 2)]
+            for side, one in zip(SIDES, given, strict=True)
+        )
+        found = np.block([[self.fitted.between(a, b) for b in gallery] for a in probe])
+        if not alike(found[np.ix_(*(one.position for one in given))], self.whole):
+            raise Broken("distances of images that were embedded and compared in two parts differ from those at once")
 
     def images_untouched(self) -> None:
         if any(not np.array_equal(a, b) for a, b in zip(self.before, self.pixels(), strict=True)):

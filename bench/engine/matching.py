@@ -5,28 +5,31 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.engine.enhancing import enhancer_of
+from bench.engine.pairs import Pairs, embed, embeds, finite, numbers, one_block
 from bench.engine.view import Ratio, View, model_seed
 from bench.errors import BenchError
 from bench.plugin.base import Method, Train, Trained
 
 PART = ("matching", 1)
+SIDES = ("probe", "gallery")
 
 
 @dataclass(frozen=True)
 class Model:
     """What a fitted model gave.
 
-    distances: float64 (probes, gallery images), in the data set's order.  initialisation, curves: what the front-end
-    and the method say of their training, by name.  enhancer: what the method keeps of how it enhances images.
-    parameters: of the networks of both, 0 where there are none.
+    distances: float64 (probes, gallery images), in the data set's order, or what gives them block by block.
+    initialisation, curves: what the front-end and the method say of their training, by name.  enhancer: what the method
+    keeps of how it enhances images.  parameters: of the networks of both, 0 where there are none.
     """
 
-    distances: np.ndarray
+    distances: np.ndarray | Pairs
     initialisation: dict[str, str]
     curves: dict[str, Any]
     fit_seconds: float
@@ -34,11 +37,24 @@ class Model:
     enhancer: dict[str, np.ndarray]
     parameters: int = 0
 
+    @property
+    def matrix(self) -> np.ndarray:
+        """The distances, all of them at once."""
+        return self.distances.whole() if isinstance(self.distances, Pairs) else self.distances
 
-def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_people: np.ndarray, fold: int = 0) -> Model:
+
+def fit_and_match(
+    view: View,
+    ratio: Ratio,
+    train_people: np.ndarray,
+    test_people: np.ndarray,
+    fold: int = 0,
+    folder: Path | None = None,
+) -> Model:
     """Fit one model on some people and match all probes of others with all their gallery images.
 
-    fold: 0 for the model that is measured, above for those that sigma is chosen by.
+    fold: 0 for the model that is measured, above for those that sigma is chosen by.  folder: where images' rows are
+    kept, for distances block by block.
     """
     train = training(view, ratio, train_people, fold)
     start = time.perf_counter()
@@ -46,7 +62,11 @@ def fit_and_match(view: View, ratio: Ratio, train_people: np.ndarray, test_peopl
     if not isinstance(fitted, Method):
         raise BenchError(f"{view.spec.method.name}.fit must return self, not {type(fitted).__name__}")
     fitted_at = time.perf_counter()
-    distances = match(view, fitted, ratio, test_people)
+    distances: np.ndarray | Pairs = (
+        match(view, fitted, ratio, test_people)
+        if folder is None
+        else pairs(view, fitted, ratio, test_people, folder / str(ratio.denominator if ratio else 0))
+    )
     matched_at = time.perf_counter()
     plugins = [plugin for plugin in (view.frontends[ratio], fitted) if plugin is not None]
     said = initialisation_of(plugins), curves_of(plugins)
@@ -80,27 +100,24 @@ def match(view: View, fitted: Method, ratio: Ratio, people: np.ndarray, draw: in
     The method is asked about each distinct image once, so that equal images have equal distances, whatever a sum in
     another order or a network does with an image's place.  draw: as in `View.to_match`.
     """
-    probe, gallery = (view.to_match(side, ratio, people, draw) for side in ("probe", "gallery"))
+    probe, gallery = (view.to_match(side, ratio, people, draw) for side in SIDES)
+    if embeds(type(fitted)) and not one_block(probe, gallery):
+        return embed(fitted, probe, gallery, owners(view, people)).whole()
+    name = f"{fitted.name}.distances"
     given = fitted.distances(probe.images, gallery.images)
-    distances = checked(fitted, given, (len(probe.images), len(gallery.images)))
+    distances = finite(name, numbers(name, given, (len(probe.images), len(gallery.images)))).astype(np.float64)
     return distances[np.ix_(probe.position, gallery.position)]
 
 
-def checked(method: Method, given: object, shape: tuple[int, int]) -> np.ndarray:
-    """The distances as float64; BenchError when they are not a finite (probes, gallery) matrix of numbers."""
-    name = f"{method.name}.distances"
-    rows = given if isinstance(given, list | tuple) else [given]
-    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
-        raise BenchError(f"{name} returned a masked array; a plain one, with a number for every pair, expected")
-    distances = np.asarray(given)
-    if distances.shape != shape:
-        raise BenchError(f"{name} returned shape {distances.shape}; {shape} (probes, gallery) expected")
-    if distances.dtype.kind not in "fiu" or distances.dtype.itemsize > 8:
-        raise BenchError(f"{name} returned {distances.dtype}; real numbers of at most 64 bits expected")
-    if not np.isfinite(distances).all():
-        bad = int((~np.isfinite(distances)).sum())
-        raise BenchError(f"{name} returned {bad} values that are NaN or infinite; all must be finite")
-    return distances.astype(np.float64)
+def pairs(view: View, fitted: Method, ratio: Ratio, people: np.ndarray, folder: Path) -> Pairs:
+    """The same distances block by block, of rows that are kept in a folder."""
+    probe, gallery = (view.to_match(side, ratio, people) for side in SIDES)
+    return embed(fitted, probe, gallery, owners(view, people), folder)
+
+
+def owners(view: View, people: np.ndarray) -> np.ndarray:
+    """Whom some people's gallery images show, in the data set's order."""
+    return view.data.identity[view.rows_of("gallery", people)]
 
 
 def initialisation_of(plugins: list[Trained]) -> dict[str, str]:

@@ -41,6 +41,7 @@ class Settings:
     time.
     force: compute finished and stale cells again.  keep: never compute stale ones again.
     weights: the folder of weights files that networks start from, None where there is none.
+    memory: bytes that the distances of all cells that are computed at a time may take, None for all that they need.
     compile, deterministic: as in `bench.plugin.base.Train`.  enhancers: splits whose cells keep them.
     budget: what every process keeps to, None for all the time that it takes.
     """
@@ -65,6 +66,7 @@ class Settings:
     deterministic: bool = False
     enhancers: Sequence[int] = (0,)
     budget: Budget | None = None
+    memory: int | None = None
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -81,7 +83,9 @@ class Settings:
         return None
 
     def setup(self, cell: Cell, device: str, workspace: Path | None = None) -> Setup:
-        return Setup(cell.profile, device, self.weights, cell.weights, workspace, self.compile, self.deterministic)
+        memory = None if self.memory is None else self.memory // self.jobs
+        how = self.compile, self.deterministic, memory
+        return Setup(cell.profile, device, self.weights, cell.weights, workspace, *how)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,14 @@ def git(*arguments: str) -> str:
     ).stdout.strip()
 
 
+def usual_memory() -> int | None:
+    """Half of the machine's memory in bytes; None where the system does not say how much there is."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def reset_peak_memory() -> None:
     """Start a new peak for `peak_memory`, where the system allows it (Linux)."""
     try:

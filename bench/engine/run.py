@@ -115,7 +115,7 @@ def compute(task: Task, settings: Settings, workspace: Path | None = None) -> tu
                 from bench.learning.precision import auto_precision
 
                 where, precision = device, auto_precision(device)
-            setup = settings.setup(cell, device, workspace)
+            setup = replace(settings.setup(cell, device, workspace), threads=threads)
             outcome = evaluate(cell, task.method, task.data, settings.cache, setup)
             kept = contract.passed(task.method, settings.cache)
         cost = {

@@ -127,15 +127,19 @@ class Store:
     def put(self, cell: Cell, record: Record, distances: Arrays, enhancers: Enhancers | None = None) -> None:
         """Write a finished cell: distances first, so that a cell that is there has them; any failure record goes.
 
+        distances: by anchor, empty where they did not fit in memory.
+
         enhancers: arrays of each anchor; BenchError, and nothing written, where they are too large.
 
         Cells of the same data and weights that other versions of the code had at this place go too.
         """
         kept = packed(enhancers) if enhancers else b""
         try:
-            with write_atomically(self.distances_path(cell)) as file:
-                arrays: dict[str, Any] = {name: d.astype(np.float64) for name, d in distances.items()}
-                np.savez(file, **arrays)
+            self.distances_path(cell).unlink(missing_ok=True)
+            if distances:
+                with write_atomically(self.distances_path(cell)) as file:
+                    arrays: dict[str, Any] = {name: d.astype(np.float64) for name, d in distances.items()}
+                    np.savez(file, **arrays)
             if kept:
                 with write_atomically(self.enhancers_path(cell)) as file:
                     file.write(kept)

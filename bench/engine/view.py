@@ -33,8 +33,9 @@ Ratio = Fraction | None
 class Setup:
     """What a cell is computed with, beside its method and data.
 
-    initial: SHA-256 of each weights file that training starts from.  Others: as in `bench.plugin.base.Train`; the
-    workspace is the cell's.
+    initial: SHA-256 of each weights file that training starts from.  memory: bytes that a cell's distances may take,
+    None for all that they need; threads: that look through them where they take more.  Others: as in
+    `bench.plugin.base.Train`; the workspace is the cell's.
     """
 
     profile: str = "paper"
@@ -44,6 +45,8 @@ class Setup:
     workspace: Path | None = None
     compile: bool = False
     deterministic: bool = False
+    memory: int | None = None
+    threads: int = 1
 
     @property
     def training(self) -> dict[str, Any]:

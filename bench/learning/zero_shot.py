@@ -12,8 +12,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from bench.engine.cache import Cache
-from bench.engine.cell import make_trial
 from bench.engine.data import Data, load
+from bench.engine.fusing import make_trial
 from bench.engine.matching import match
 from bench.engine.plan import default_splits
 from bench.engine.view import build_view

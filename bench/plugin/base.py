@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 
 from bench.errors import NotApplicable, UsageError
 from bench.plugin.pretraining import Pretraining, ZeroShot
+from bench.plugin.sigma import SigmaRule
 
 if TYPE_CHECKING:
     from torch import nn
@@ -214,27 +215,14 @@ class Train:
     deterministic: bool = False
 
 
-@dataclass(frozen=True)
-class SigmaRule:
-    """How the fusion's sigma is chosen, where it is not given.
-
-    fixed: this value; None: the best on held-out training people, who are cut into `folds` parts, of which the first
-    `held_out` are held out in turn and all models refitted on the others.
-    """
-
-    fixed: float | None = None
-    folds: int = 5
-    held_out: int = 5
-
-
 class Method(Trained):
     """A re-id method: fitted once per anchor ratio, then asked for a distance matrix.
 
     input_size: (height, width) that every image is brought to.
-    scales: ``"front-end"``: low-resolution images reach the method through a front-end, ``bicubic+name``;
-    ``"own"``: the method deals with resolution itself and is run by its bare name.
-    anchored: False when one model serves every resolution, so that there is nothing to fuse.
-    ratio_dependent: True when models of different anchors differ even on the same images.
+    scales: ``"front-end"``: low-resolution images reach it through one, ``bicubic+name``; ``"own"``: the method deals
+    with resolution itself and is run by its bare name.
+    anchored: False when one model serves every resolution, so that there is nothing to fuse; ratio_dependent: True when
+    models of different anchors differ even on the same images.
     transductive: True when a probe's distances depend on the other probes or on the whole gallery (re-ranking,
     whitening on test images); allowed, and said below every table.
     note: what a reader of a table must know of this method, printed below every table that shows it.
@@ -256,10 +244,10 @@ class Method(Trained):
         return ()
 
     def descriptors(self, weights: Path | None, device: str) -> "Sequence[Extractor]":
-        """What describes an image before any fitting, side by side, for ``bench features``.
+        """What describes an image before any fitting, side by side, for ``bench features``.  weights: as in `Train`.
 
-        By default the `extractors` of a method that leaves `fit` as it is; NotApplicable for others.  weights: as in
-        `Train`.  device: ``auto``, ``cpu`` or ``cuda``, to be asked of `bench.learning.device.resolve_device`.
+        By default the `extractors` of a method that leaves `fit` as it is; NotApplicable for others.  device: ``auto``,
+        ``cpu`` or ``cuda``, to be asked of `bench.learning.device.resolve_device`.
         """
         if type(self).fit is not Method.fit or not (found := self.extractors()):
             raise NotApplicable(
@@ -286,9 +274,20 @@ class Method(Trained):
         """
         raise TypeError(f"method {self.name!r} has no enhance(self, images, enhancer) method")
 
+    def embed(self, images: "Images", side: str) -> np.ndarray:
+        """What images of a side, ``"probe"`` or ``"gallery"``, are compared by: (n, ...), of each image alone."""
+        raise TypeError(
+            f"method {self.name!r} has neither distances(self, probe, gallery) nor embed(self, images, side)"
+        )
+
+    def between(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        """Distances of some rows that `embed` gave to others, (n_probe, n_gallery), each of these two rows alone."""
+        raise TypeError(f"method {self.name!r} has no between(self, probe, gallery) method")
+
     def distances(self, probe: "Images", gallery: "Images") -> np.ndarray:
         """Distances of every probe to every gallery image, (n_probe, n_gallery), smaller = more alike, all finite.
 
         Both sides come in orders of their own and without identities; cameras, native images and sizes are there.
+        By default those `between` what `embed` gives.
         """
-        raise TypeError(f"method {self.name!r} has no distances(self, probe, gallery) method")
+        return self.between(self.embed(probe, "probe"), self.embed(gallery, "gallery"))

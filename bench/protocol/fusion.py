@@ -30,8 +30,12 @@ def fuse(distances: Mapping[Fraction, np.ndarray], r: np.ndarray, sigma: float, 
 
     normalise: divide each D_i by its mean absolute value first.
     """
+    return weighted_sum(distances, weights(r, list(distances), sigma), normalise)
+
+
+def weighted_sum(distances: Mapping[Fraction, np.ndarray], w: np.ndarray, normalise: bool = False) -> np.ndarray:
+    """Likewise of weights (P, anchors)."""
     anchors = list(distances)
-    w = weights(r, anchors, sigma)
     scale = [np.abs(distances[m]).mean() or 1.0 if normalise else 1.0 for m in anchors]
     return np.sum([w[:, [i]] * distances[m] / scale[i] for i, m in enumerate(anchors)], axis=0)
 

@@ -83,6 +83,11 @@ def nearest_images(distances: np.ndarray, gallery: np.ndarray, count: int) -> np
     return found
 
 
+def people_in(identity: np.ndarray) -> int:
+    """How many people a drawn gallery shows.  identity: of its images, those of a person together."""
+    return 1 + int(np.count_nonzero(np.diff(identity)))
+
+
 @dataclass(frozen=True)
 class Score:
     """cmc: shares in [0, 1] at ranks 1, 2, ...; mean_ap: in [0, 1]; probe_ranks: (P,) expected rank of each match;
@@ -107,11 +112,17 @@ class Trial:
 
     def score(self, distances: np.ndarray) -> Score:
         """The mean over the galleries drawn.  distances: (P, G) float, finite."""
-        curves, precisions, ranks, hits = [], [], [], []
+        positions = []
         for rows in self.draws:
             nearest, people = nearest_shots(distances[:, rows], self.gallery[rows])
-            first, ties = match_positions(nearest, self.probe, people)
-            curves.append(cmc(first, ties, min(RANKS, len(people))))
+            positions.append(match_positions(nearest, self.probe, people))
+        return self.summary(positions)
+
+    def summary(self, positions: Sequence[tuple[np.ndarray, np.ndarray]]) -> Score:
+        """The mean over the galleries drawn, of what `match_positions` gives for each."""
+        curves, precisions, ranks, hits = [], [], [], []
+        for rows, (first, ties) in zip(self.draws, positions, strict=True):
+            curves.append(cmc(first, ties, min(RANKS, people_in(self.gallery[rows]))))
             precisions.append(average_precision(first, ties).mean())
             ranks.append(expected_rank(first, ties))
             hits.append((first == 1) / ties)

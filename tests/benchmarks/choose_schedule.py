@@ -21,8 +21,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from bench.engine.cache import Cache, cache_folder
-from bench.engine.cell import make_trial
 from bench.engine.data import Data, load
+from bench.engine.fusing import make_trial
 from bench.engine.identity import depends_of, short_hash
 from bench.engine.matching import fit_and_match
 from bench.engine.plan import initial_weights
