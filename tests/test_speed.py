@@ -119,7 +119,7 @@ def test_measuring_takes_turns() -> None:
 
 
 def test_sides_that_disagree_are_an_error_and_no_number() -> None:
-    assert check(case(1.0, 1.1, tolerance=0.1), case(1.0, 1.1).make(1, Path())) == pytest.approx(0.1 / 1.1)
+    assert check(case(tolerance=0.1), 1.0, 1.1) == pytest.approx(0.1 / 1.1)
     with pytest.raises(BenchError, match=r"a: ours and the reference \(plain\) differ by 0\.5"):
         measure(case(1.0, 2.0, tolerance=0.1), 0)
 
@@ -210,7 +210,8 @@ def test_a_file_of_impossible_numbers_is_refused(tmp_path) -> None:
 def test_every_case_agrees_with_its_reference(one: Case, tmp_path) -> None:
     if reason := one.missing():
         pytest.skip(reason)
-    check(one, one.make(one.tiny, tmp_path))
+    sides = one.make(one.tiny, tmp_path)
+    check(one, sides.ours(), sides.reference())
 
 
 def test_names_are_different_and_globs_find_them() -> None:

@@ -10,12 +10,14 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bench.errors import BenchError
-from tests.benchmarks.speed.case import Case, Sides, difference
+from tests.benchmarks.speed.case import Case, difference
 from tests.benchmarks.speed.interval import LEAST_PAIRS, median_ratio
 from tests.benchmarks.speed.result import Measured
 
 SHORTEST = 0.02
 """Seconds: what takes less is called several times for one measurement."""
+LONG = 1.0
+"""Seconds: what takes more is not called again to see how often to call it."""
 MOST_PAIRS = 200
 
 
@@ -38,9 +40,9 @@ def processor_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def check(case: Case, sides: Sides) -> float:
-    """The difference of the two results; BenchError where it is more than the case allows."""
-    found = difference(sides.ours(), sides.reference())
+def check(case: Case, ours: Any, reference: Any) -> float:
+    """The difference of two results; BenchError where it is more than the case allows."""
+    found = difference(ours, reference)
     if not found <= case.tolerance:
         raise BenchError(
             f"{case.name}: ours and the reference ({case.reference}) differ by {found:.2g} of the largest value,"
@@ -57,8 +59,8 @@ def measure(case: Case, seconds: float, size: int | None = None) -> Measured:
     size = size or case.size
     with tempfile.TemporaryDirectory() as folder:
         sides = case.make(size, Path(folder))
-        found = check(case, sides)  # and what is done once only, such as imports
-        calls = [repeats(sides.ours), repeats(sides.reference)]
+        results, calls = zip(*(repeats(call) for call in (sides.ours, sides.reference)), strict=True)
+        found = check(case, *results)
         turns: list[list[Spent]] = [[], []]
         start = time.monotonic()
         while len(turns[0]) < LEAST_PAIRS or (time.monotonic() - start < seconds and len(turns[0]) < MOST_PAIRS):
@@ -84,6 +86,12 @@ def measure(case: Case, seconds: float, size: int | None = None) -> Measured:
     )
 
 
-def repeats(call: Callable[[], Any]) -> int:
-    """How often to call what may be short, for one measurement."""
-    return max(1, math.ceil(SHORTEST / max(spent(call).processor, 1e-6)))
+def repeats(call: Callable[[], Any]) -> tuple[Any, int]:
+    """A call's result, and how often to call it for one measurement, as it may be short.
+
+    The first call also does what is done once only, such as imports; only where it is not long a second is looked at.
+    """
+    results: list[Any] = []
+    first = spent(lambda: results.append(call()))
+    again = first if first.processor > LONG else spent(call)
+    return results[0], max(1, math.ceil(SHORTEST / max(again.processor, 1e-6)))
