@@ -67,7 +67,8 @@ def sides(ours: Callable[[Path], Any], part: int, size: int, folder: Path) -> Si
 
 
 def table(folder: Path) -> dict[str, float]:
-    rows = json.loads(bench("table", "2", "--format", "json", "--results", folder).stdout)["rows"]
+    shown = [word for name in datasets() for word in ("-d", name)]
+    rows = json.loads(bench("table", "2", *shown, "--format", "json", "--results", folder).stdout)["rows"]
     return {f"{row['dataset']} {row['method']} {row['rank']}": row["mean"] for row in rows if row["mean"] is not None}
 
 

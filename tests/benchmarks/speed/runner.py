@@ -45,7 +45,7 @@ def check(case: Case, ours: Any, reference: Any) -> float:
     found = difference(ours, reference)
     if not found <= case.tolerance:
         raise BenchError(
-            f"{case.name}: ours and the reference ({case.reference}) differ by {found:.2g} of the largest value,"
+            f"ours and the reference ({case.reference}) differ by {found:.2g} of the largest value,"
             f" at most {case.tolerance:.2g} expected"
         )
     return found
