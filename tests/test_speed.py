@@ -83,6 +83,7 @@ def test_intervals_must_be_apart_by_more_than_noise() -> None:
         (np.array([1.0, 2]), np.array([1.0, 4]), 0.5),
         ([np.zeros(2), 3.0], [np.zeros(2), 4.0], 0.25),
         ({"a": 1}, {"a": 1}, 0),
+        ({"a": 1.0, "b": 3}, {"a": 2.0, "b": 4}, 0.25),
         ({"a": 1}, {"b": 1}, np.inf),
         (np.zeros(3), np.zeros(4), np.inf),
         ([1.0], [1.0, 2.0], np.inf),

@@ -45,7 +45,10 @@ class Case:
 
 def difference(ours: Any, reference: Any) -> float:
     """The largest difference of two results as a share of the reference's largest value; infinite for other shapes,
-    for numbers that are not finite, and for text that is not equal."""
+    for numbers that are not finite, and for text that is not equal.
+
+    Numbers, arrays, dictionaries of numbers, text, and lists of these, of which each counts by itself.
+    """
     if isinstance(reference, tuple | list):
         if not isinstance(ours, tuple | list) or len(ours) != len(reference):
             return np.inf
@@ -53,7 +56,7 @@ def difference(ours: Any, reference: Any) -> float:
     if isinstance(reference, dict):
         if not isinstance(ours, dict) or ours.keys() != reference.keys():
             return np.inf
-        return difference([ours[key] for key in reference], list(reference.values()))
+        return difference(np.array([ours[key] for key in reference]), np.array(list(reference.values())))
     if isinstance(reference, str) or reference is None:
         return 0.0 if ours == reference else np.inf
     a, b = np.asarray(ours, float), np.asarray(reference, float)

@@ -67,7 +67,7 @@ def sides(ours: Callable[[Path], Any], part: int, size: int, folder: Path) -> Si
 
 
 def table(folder: Path) -> dict[str, float]:
-    shown = [word for name in datasets() for word in ("-d", name)]
+    shown = [word for name in datasets() if (folder / name).is_dir() for word in ("-d", name)]
     rows = json.loads(bench("table", "2", *shown, "--format", "json", "--results", folder).stdout)["rows"]
     return {f"{row['dataset']} {row['method']} {row['rank']}": row["mean"] for row in rows if row["mean"] is not None}
 
