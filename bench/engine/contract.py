@@ -104,7 +104,7 @@ def clauses(spec: MethodSpec, cache: Cache) -> Iterator[tuple[str, Callable[[], 
 def broken(spec: MethodSpec, clause: Callable[[], None]) -> str | None:
     """What is wrong with a clause, None where it holds."""
     kind = spec.method.load()
-    hook = "distances" if kind.distances is not Method.distances else "embed"
+    hook = "embed" if getattr(kind, "distances", None) is Method.distances else "distances"
     try:
         clause()
     except Broken as error:

@@ -45,6 +45,19 @@ class Source:
         """(N, h, w, 3) uint8, a memory map of the cache's file."""
         return self.cache.rows(f"images|{self.key}", self.make)
 
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 of the pixels, remembered in the cache: front-ends that make the same images share their features."""
+
+        def compute() -> np.ndarray:
+            sha = hashlib.sha256(str(self.array.shape).encode())
+            for start in range(0, len(self.array), CHUNK):
+                sha.update(np.ascontiguousarray(self.array[start : start + CHUNK]))
+            release(self.array)
+            return np.frombuffer(sha.digest(), np.uint8)
+
+        return bytes(self.cache.array(f"content|{self.key}", compute)).hex()
+
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name != "array"}
 
@@ -60,7 +73,7 @@ class Source:
                 yield from map(extractor, chunks)
             release(self.array)
 
-        return self.cache.rows(f"features|{self.key}|{extractor_key(extractor)}", compute)
+        return self.cache.rows(f"features|{self.content}|{extractor_key(extractor)}", compute)
 
     def gram(self, other: "Source", extractor: Extractor, jobs: int = 1) -> np.ndarray:
         """(N, N') float64 inner products of this source's features with another's, from the cache."""

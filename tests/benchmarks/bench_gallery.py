@@ -20,6 +20,7 @@ from bench.protocol.blocks import GALLERY, PROBES, Part, cut
 from bench.protocol.scoring import Trial
 from bench.protocol.streaming import Side, score_stream
 from methods._distances import euclidean
+from tests.benchmarks.growth import keep
 
 DIMENSION = 256
 NOISE = 4.0  # of a probe beside its person's image: about half of them are first
@@ -61,16 +62,12 @@ def measure(folder: Path, gallery: int, probes: int, threads: int) -> tuple[floa
     return alone, time.perf_counter() - start, float(score.cmc[0])
 
 
-def exponent(sizes: list[int], seconds: list[float]) -> float:
-    """The slope of log time over log size."""
-    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--whole", action="store_true", help="1,000,000 gallery images x 10,000 probes alone")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default: 3; 1 with --whole)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="keep the times there, for tests.benchmarks.growth")
     given = parser.parse_args()
     print(f"{machine()}, {given.threads} threads; blocks of {PROBES} x {GALLERY}, {DIMENSION} float32 numbers an image")
     print("gallery    probes  products    all    products/all  rank-1  peak MiB")
@@ -87,8 +84,8 @@ def main() -> None:
             memory = f"{peak_memory():8,.0f}"
             print(f"{size[0]:9,} {size[1]:7,}  {alone:7.2f}  {whole:7.2f}  {ratio:>8}  {rank1:>7} {memory}", flush=True)
     if not given.whole:
-        print(f"time grows as gallery^{exponent(gallery, [seconds[g, 2_048] for g in gallery]):.2f}", end=", ")
-        print(f"probes^{exponent(probes, [seconds[125_000, p] for p in probes]):.2f}")
+        keep(given.csv, "streamed scores, 2,048 probes", "gallery", {g: seconds[g, 2_048] for g in gallery})
+        keep(given.csv, "streamed scores, gallery of 125,000", "probes", {p: seconds[125_000, p] for p in probes})
 
 
 if __name__ == "__main__":
