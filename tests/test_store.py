@@ -334,7 +334,7 @@ class TestSnapshot:
         store.put_failure(failed, failure("it broke"))
         seen = Snapshot(store.folder)
         for some in (CELL, older, failed, replace(CELL, method="l2")):
-            assert (seen.get(some), seen.others(cell)) == (store.get(cell), store.others(cell))
+            assert (seen.get(some), seen.others(some)) == (store.get(some), store.others(some))
 
     def test_lists_each_folder_once(self, store, monkeypatch) -> None:
         cells = [replace(CELL, split=split) for split in range(5)]

@@ -76,8 +76,7 @@ class Settings:
         return (*self.others, self.store)
 
     def find(self, cell: Cell, exactly: bool = False) -> Result | None:
-        """The finished cell, from the first store that has it, also from before some option was added; not if exactly,
-        which lists no folder."""
+        """The finished cell, from the first store that has it; unless exactly, also from before an option was added."""
         for store in self.stores:
             if found := store.get(cell):
                 return found
@@ -87,8 +86,7 @@ class Settings:
         return None
 
     def setup(self, cell: Cell, device: str, workspace: Path | None = None) -> Setup:
-        memory = None if self.memory is None else self.memory // self.jobs
-        how = self.compile, self.deterministic, memory
+        how = self.compile, self.deterministic, None if self.memory is None else self.memory // self.jobs
         return Setup(cell.profile, device, self.weights, cell.weights, workspace, *how)
 
 
@@ -97,8 +95,7 @@ class Task:
     """A cell and what computing it takes.
 
     named: whether the method was given by its name, not by a glob.  again: to be computed although it is finished.
-    expected: seconds that it may take, from earlier cells; 0 where nothing is known.  at_place: the files at its place
-    in the store, None where nobody has looked.
+    expected: seconds that it may take, by earlier cells, 0 where nothing is known.  at_place: as `Store.at_place` says.
     """
 
     cell: Cell

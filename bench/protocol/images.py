@@ -52,7 +52,7 @@ class Source:
         def compute() -> np.ndarray:
             sha = hashlib.sha256(str(self.array.shape).encode())
             for start in range(0, len(self.array), CHUNK):
-                sha.update(np.ascontiguousarray(self.array[start : start + CHUNK]))
+                sha.update(np.ascontiguousarray(self.array[start : start + CHUNK]).data)
             release(self.array)
             return np.frombuffer(sha.digest(), np.uint8)
 
