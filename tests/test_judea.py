@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import eig
 
 from bench.errors import BenchError
 from methods._gram import principal_coordinates
 from methods.judea import JUDEA, fit_judea, project
+from tests.benchmarks.literal_rederived import judea_squared_distances
 
 
 def problem(seed, counts=(3, 2, 4, 2), dimensions=(6, 4)):
@@ -27,40 +27,11 @@ def squared_distances(scales, labels, hcmd, ridge, kept=1.0):
     return np.square(z[:, None] - z).sum(axis=2)
 
 
-def literal_squared_distances(scales, labels, hcmd, ridge):
-    """Scatter matrices by loops over images and people, and scipy's general eigensolver."""
-    people = np.unique(labels)
-    sizes = [rows.shape[1] for rows in scales]
-    within, between = np.zeros((2, sum(sizes), sum(sizes)))
-    centred, start = [], 0
-    for rows, size in zip(scales, sizes, strict=True):
-        part = slice(start, start + size)
-        x = rows - rows.mean(axis=0)
-        for row, label in zip(x, labels, strict=True):
-            difference = row - x[labels == label].mean(axis=0)
-            within[part, part] += np.outer(difference, difference) / len(labels)
-        for person in people:
-            mean = x[labels == person].mean(axis=0)
-            between[part, part] += (labels == person).sum() * np.outer(mean, mean) / len(labels)
-        within[part, part] += ridge * np.square(x).sum() / len(labels) ** 2 * np.eye(size)
-        centred.append(x)
-        start += size
-    for person in people:
-        difference = np.concatenate([centred[0][labels == person].mean(0), -centred[1][labels == person].mean(0)])
-        within += hcmd * np.outer(difference, difference) / len(people)
-    values, vectors = eig(between, within)
-    order = np.argsort(-values.real)[: 2 * (len(people) - 1)]
-    w = vectors[:, order].real
-    w /= np.sqrt(np.einsum("ij,ik,kj->j", w, within, w))
-    projected = [x @ part for x, part in zip(centred, np.split(w, np.cumsum(sizes)[:-1]), strict=True)]
-    return sum(np.square(z[:, None] - z).sum(axis=2) for z in projected)
-
-
 @pytest.mark.parametrize("hcmd", [0.0, 0.5, 20.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_the_eigenproblem_in_feature_space(seed, hcmd) -> None:
     scales, labels = problem(seed)
-    expected = literal_squared_distances(scales, labels, hcmd, 0.1)
+    expected = judea_squared_distances(scales, labels, hcmd, 0.1)
     np.testing.assert_allclose(squared_distances(scales, labels, hcmd, 0.1), expected, rtol=1e-7, atol=1e-7)
 
 

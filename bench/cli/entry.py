@@ -34,6 +34,7 @@ MODULES = {
     "init-method": "own",
     "init-dataset": "own",
     "features": "own",
+    "speed": "speed",
     "status": "reading",
     "compare": "reading",
     "ranks": "ranks",

@@ -83,8 +83,14 @@ def add_run(add: Add) -> None:
         type=jobs,
         metavar="N",
         help="processes (default: all cores, and for networks one a GPU; several share a GPU when N is above their"
-        " number); the results of closed-form methods do not depend on it",
+        " number); the results of closed-form methods do not depend on it; with --backend: workers at a time",
     )
+    command.add_argument(
+        "--backend",
+        choices=("dask",),
+        help="compute cells on the workers of a Dask scheduler (default: on this machine)",
+    )
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of Dask: tcp://host:8786, or a scheduler file")
     command.add_argument(
         "--weights",
         type=Path,
@@ -95,8 +101,8 @@ def add_run(add: Add) -> None:
         "--memory",
         type=parse_bytes,
         metavar="SIZE",
-        help="what distances may take, such as 8G, of all cells that are computed at a time: larger ones are scored"
-        " block by block, to the same bits, and not kept (default: half of the machine's)",
+        help="what distances may take, such as 8G, of all cells that are computed at a time, with --backend of each:"
+        " larger ones are scored block by block, to the same bits, and not kept (default: half of the machine's)",
     )
     command.add_argument(
         "--enhancers",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.cli.parser_shared import Add
-from bench.cli.values import count
+from bench.cli.values import count, parse_duration
 
 
 def add_own(add: Add) -> None:
@@ -11,6 +11,7 @@ def add_own(add: Add) -> None:
     add_init_method(add)
     add_init_dataset(add)
     add_features(add)
+    add_speed(add)
 
 
 def add_export(add: Add) -> None:
@@ -65,6 +66,26 @@ def add_features(add: Add) -> None:
     command.add_argument("-o", "--output", type=Path, metavar="FILE", required=True, help="an .npz file")
     command.add_argument("--weights", type=Path, metavar="DIR", help="folder of weights files (default: BENCH_WEIGHTS)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for networks")
+
+
+def add_speed(add: Add) -> None:
+    what = "Measure every hot path against the best public alternative, or a plain reference; in a clone."
+    command = add("speed", what)
+    command.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="cases by name; may be given more than once"
+    )
+    command.add_argument("--list", action="store_true", help="only say which cases there are")
+    command.add_argument(
+        "--budget",
+        dest="time",
+        type=parse_duration,
+        metavar="TIME",
+        help="about how long to measure, shared evenly by the cases (default: 6s each; none has fewer than six pairs)",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write what was measured, for --against")
+    command.add_argument(
+        "--against", type=Path, metavar="FILE", help="compare with an earlier run: exit code 1 for a case slower now"
+    )
 
 
 def ranks(text: str) -> tuple[int, ...]:

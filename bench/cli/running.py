@@ -33,6 +33,8 @@ def run_command(options: Namespace) -> int:
         print_skipped(planned)
         raise UsageError("no chosen method runs on a chosen data set that is there")
     if options.verify:
+        if settings.remote:
+            raise UsageError("--verify computes on this machine: leave out --backend and --scheduler")
         print_skipped(planned)
         return verify_rows(planned.tasks, settings)
     work = todo(planned.tasks, settings)
@@ -82,18 +84,30 @@ def sum_up(planned: "Plan", work: "Todo", settings: "Settings", report: "Report"
 
 
 def dry_run(work: "Todo", settings: "Settings") -> int:
-    from bench.engine.todo import duration, estimate
+    """Say what would be run, and what each row and all of it take, as far as earlier cells tell."""
+    from bench.engine.todo import Expected, duration, expected_of, together
     from bench.report.notes import plural
 
-    rows: dict[tuple[str, str, str], list[int]] = {}
-    for cell in (task.cell for task in work.pending):
-        rows.setdefault((cell.method, cell.dataset, cell.profile), []).append(cell.split)
-    for (method, dataset, profile), splits in rows.items():
+    jobs = (settings.remote.most or 1) if settings.remote else settings.jobs
+    costs = expected_of(work.pending, settings)
+    rows: dict[tuple[str, str, str], list[tuple[int, Expected | None]]] = {}
+    for task, cost in zip(work.pending, costs, strict=True):
+        key = (task.cell.method, task.cell.dataset, task.cell.profile)
+        rows.setdefault(key, []).append((task.cell.split, cost))
+    for (method, dataset, profile), cells in rows.items():
+        splits = [split for split, _ in cells]
         print(f"would run {method} on {dataset}, schedule {profile}, {plural('split', splits)}: {len(splits)}")
-    expected = estimate(work.pending, settings)
-    if expected.unknown < len(work.pending):
+        row = together([cost for _, cost in cells], 1)
+        if known := len(cells) - row.unknown:
+            peak = f", at most {row.memory:,.0f} MiB" if row.memory else ""
+            print(f"  {row.seconds / known:,.1f} s a cell{peak}; {duration(row.seconds)} for all of them")
+    expected = together(costs, jobs)
+    if expected.unknown < len(costs):
         similar = f", for {counted(expected.similar, 'cell')} from similar ones" if expected.similar else ""
         print(f"about {duration(expected.seconds)} from earlier cells{similar}")
+    if expected.memory:
+        most = min(jobs, len(costs))
+        print(f"at most {expected.memory:,.0f} MiB a cell, {most * expected.memory:,.0f} MiB for {most} at a time")
     if expected.unknown:
         are = "cell is" if expected.unknown == 1 else "cells are"
         print(f"{expected.unknown} {are} of a kind never run before: no estimate; a run shows the time left")
@@ -116,13 +130,17 @@ def verify_rows(tasks: "Sequence[Task]", settings: "Settings") -> int:
 
 def make_settings(options: Namespace) -> "Settings":
     from bench.engine.cache import Cache, cache_folder
+    from bench.engine.elsewhere import make_remote
     from bench.engine.plan import Settings
     from bench.engine.provenance import usual_memory
     from bench.learning.device import devices, resolve_device
     from bench.plugin.weights_files import weights_folder
 
     store, others = writing_stores(options.results)
-    where = devices(resolve_device(options.device))
+    remote = make_remote(options.backend, options.scheduler, options.device, options.jobs)
+    # On a cluster this machine computes no cell, and need not have the device.
+    where = devices(resolve_device("cpu" if remote else options.device))
+    cores = os.cpu_count() or 1
     return Settings(
         store=store,
         others=others,
@@ -133,7 +151,7 @@ def make_settings(options: Namespace) -> "Settings":
         splits=None if options.splits is None else parse_splits(options.splits),
         seed=options.seed,
         profile=options.profile,
-        jobs=options.jobs or os.cpu_count() or 1,
+        jobs=cores if remote else options.jobs or cores,
         devices=where,
         sharing=-(-(options.jobs or 1) // len(where)),
         force=options.force,
@@ -143,7 +161,8 @@ def make_settings(options: Namespace) -> "Settings":
         deterministic=options.deterministic,
         enhancers=parse_splits(options.enhancers, "--enhancers"),
         budget=budget.current(),
-        memory=options.memory or usual_memory(),
+        remote=remote,
+        memory=options.memory or (None if remote else usual_memory()),
     )
 
 

@@ -19,7 +19,7 @@ SUFFIX = ".campaign"
 TESTS = "pytest"
 WHAT = ("method", "dataset", "splits", "profile", "all")
 """Options in which the lines of one run may differ."""
-HELD = ("results", "weights", "data", "device", "jobs", "compile", "deterministic", "dry_run")
+HELD = ("results", "weights", "data", "device", "jobs", "compile", "deterministic", "dry_run", "backend", "scheduler")
 """Options beside ``--campaign`` that hold for every line, in place of its own; but ``--jobs`` of a line's own stay, as
 what is timed is timed alone."""
 

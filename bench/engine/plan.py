@@ -11,6 +11,7 @@ from bench.budget import Budget
 from bench.engine import freshness
 from bench.engine.cache import Cache
 from bench.engine.data import Data, load
+from bench.engine.elsewhere import Remote
 from bench.engine.identity import Cell, depends_of
 from bench.engine.isolation import isolated
 from bench.engine.store import Result, Store
@@ -44,6 +45,7 @@ class Settings:
     memory: bytes that the distances of all cells that are computed at a time may take, None for all that they need.
     compile, deterministic: as in `bench.plugin.base.Train`.  enhancers: splits whose cells keep them.
     budget: what every process keeps to, None for all the time that it takes.
+    remote: where cells are computed, None for this machine.
     """
 
     store: Store
@@ -66,6 +68,7 @@ class Settings:
     deterministic: bool = False
     enhancers: Sequence[int] = (0,)
     budget: Budget | None = None
+    remote: Remote | None = None
     memory: int | None = None
 
     @property
@@ -73,8 +76,7 @@ class Settings:
         return (*self.others, self.store)
 
     def find(self, cell: Cell, exactly: bool = False) -> Result | None:
-        """The finished cell, from the first store that has it, also from before some option was added; not if exactly,
-        which lists no folder."""
+        """The finished cell, from the first store that has it; unless exactly, also from before an option was added."""
         for store in self.stores:
             if found := store.get(cell):
                 return found
@@ -84,8 +86,7 @@ class Settings:
         return None
 
     def setup(self, cell: Cell, device: str, workspace: Path | None = None) -> Setup:
-        memory = None if self.memory is None else self.memory // self.jobs
-        how = self.compile, self.deterministic, memory
+        how = self.compile, self.deterministic, None if self.memory is None else self.memory // self.jobs
         return Setup(cell.profile, device, self.weights, cell.weights, workspace, *how)
 
 
@@ -94,8 +95,7 @@ class Task:
     """A cell and what computing it takes.
 
     named: whether the method was given by its name, not by a glob.  again: to be computed although it is finished.
-    expected: seconds that it may take, from earlier cells; 0 where nothing is known.  at_place: the files at its place
-    in the store, None where nobody has looked.
+    expected: seconds that it may take, by earlier cells, 0 where nothing is known.  at_place: as `Store.at_place` says.
     """
 
     cell: Cell

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import Timeout
 from threadpoolctl import threadpool_limits
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from bench import budget
 from bench.budget import OutOfTime
 from bench.engine import contract
+from bench.engine.beforehand import check_contracts, prepare
 from bench.engine.cell import Outcome, evaluate
 from bench.engine.identity import source_of
 from bench.engine.isolation import isolated
@@ -26,14 +28,16 @@ from bench.engine.provenance import computed, peak_memory, reset_peak_memory
 from bench.engine.record import Failure, Record
 from bench.engine.store import cannot_write
 from bench.engine.todo import duration, with_expected
-from bench.engine.view import build_view
 from bench.engine.workers import ending_workers, spread
 from bench.errors import StorageError
 from bench.plugin.locate import describe
-from bench.plugin.spec import MethodSpec
-from bench.protocol.images import share
+
+if TYPE_CHECKING:
+    from bench.engine.fleet import Fleet
+    from bench.engine.remote import How
 
 DEVICE_WAIT = 1.0  # seconds between two looks for a free GPU
+BUSY_WAIT = 1.0  # seconds between two tries of cells that another run computes
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,9 @@ class Done:
     left: bool = False
 
 
-def run_task(task: Task, settings: Settings, wait: bool) -> Done:
+def run_task(task: Task, settings: Settings, wait: bool, how: "How | None" = None) -> Done:
     """Compute and store one cell.  wait: wait for another run that computes the same cell, rather than report it.
+    how: by default `compute`.
 
     Near the end of a budget trainings are begun all the same, for they go on from their checkpoints later; others only
     where they are expected to end in time.
@@ -67,19 +72,19 @@ def run_task(task: Task, settings: Settings, wait: bool) -> Done:
     except OSError as error:
         raise cannot_write(settings.store.folder, error) from error
     try:
-        return run_locked(task, settings)
+        return run_locked(task, settings, how or compute)
     except OutOfTime:
         return Done(task, 0.0, left=True)
     finally:
         lock.release()
 
 
-def run_locked(task: Task, settings: Settings) -> Done:
+def run_locked(task: Task, settings: Settings, how: "How") -> Done:
     store, cell = settings.store, task.cell
     if not (settings.force or task.again) and (found := settings.find(cell, task.at_place is not None)):
         return Done(task, 0.0, found.finished.cmc[0])
     start = time.perf_counter()
-    outcome = compute(task, settings, store.workspace(cell))
+    outcome = how(task, settings, store.workspace(cell))
     if not isinstance(outcome, Failure):
         record, given = outcome
         try:
@@ -173,64 +178,13 @@ def free_device(settings: Settings) -> Iterator[str]:
     raise OutOfTime
 
 
-def prepare(tasks: Sequence[Task], settings: Settings) -> None:
-    """Compute what the tasks share and no split changes, features and Gram matrices, on `jobs` threads."""
-    seen: set[tuple[str, str]] = set()
-    for task in tasks:
-        if (task.method.text, task.data.digest) in seen:
-            continue
-        seen.add((task.method.text, task.data.digest))
-        try:
-            with isolated(), threadpool_limits(1):
-                share_features(task, settings)
-        except (KeyboardInterrupt, StorageError):
-            raise
-        except BaseException:  # the cell that needs it meets the same error, and records it as its own
-            continue
+def execute(tasks: Sequence[Task], settings: Settings, fleet: "Fleet | None" = None) -> Iterator[Done]:
+    """Run tasks as they come, then those that another run was busy with; each ends as one Done.
 
-
-def share_features(task: Task, settings: Settings) -> None:
-    """Put the features of a task's images, and their Gram matrices, into the cache."""
-    frontend = task.method.build_frontend()
-    extractors = task.method.build().extractors()
-    if not extractors or (frontend and frontend.learns):
+    fleet: where they are computed, in place of processes of this machine."""
+    if fleet:
+        yield from execute_elsewhere(tasks, settings, fleet)
         return
-    setup = settings.setup(task.cell, settings.devices[0])
-    nobody = task.data.identity[:0]
-    view = build_view(task.data, task.method, settings.cache, settings.seed, 0, nobody, setup)
-    threads = min(settings.jobs, os.cpu_count() or 1)
-    for ratio in view.ratios:
-        sides = ["gallery", "probe", *(["shrunk"] if task.method.options.synthetic_lr and ratio is not None else [])]
-        for extractor in extractors:
-            share([view.sources[side, ratio] for side in sides], extractor, threads)
-
-
-def check_contracts(tasks: Sequence[Task], settings: Settings) -> Iterator[str]:
-    """Check each method that has not passed the contract in its present form; a line for each that does not."""
-    methods: dict[str, MethodSpec] = {task.method.text: task.method for task in tasks}
-    unknown = [spec for spec in methods.values() if not contract.passed(spec, settings.cache)]
-    for spec, problem in zip(unknown, spread(check_contract, unknown, settings), strict=True):
-        if problem:
-            text = spec.text
-            yield f"{text} breaks the contract, its cells are marked: {problem} (`check {text}` says all)"
-
-
-def check_contract(spec: MethodSpec, settings: Settings) -> str:
-    """What is wrong with a method first of all; empty where nothing is."""
-    try:
-        with isolated(), threadpool_limits(1):
-            problems = contract.ensure(spec, settings.cache)
-    except OutOfTime:
-        return ""
-    except (KeyboardInterrupt, StorageError):
-        raise
-    except BaseException as error:  # a plug-in's: its cells will fail with it, or are marked
-        problems = [describe(error)]
-    return problems[0] if problems else ""
-
-
-def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
-    """Run tasks as they come, then those that another run was busy with; each ends as one Done."""
     on_gpu = [task for task in tasks if list(settings.devices) != ["cpu"] and has_profiles(task.method)]
     others = [task for task in tasks if task not in on_gpu]
     # As many trainings at a time as there are places on GPUs; the rest needs processors only.
@@ -245,12 +199,37 @@ def execute(tasks: Sequence[Task], settings: Settings) -> Iterator[Done]:
         yield from run_all(busy, how, wait=True)
 
 
+def execute_elsewhere(tasks: Sequence[Task], settings: Settings, fleet: "Fleet") -> Iterator[Done]:
+    """Likewise on workers, none of which waits for another run."""
+    while tasks:
+        busy = []
+        for done in fleet.spread(partial(run_task, wait=False), tasks, settings):
+            if done.busy:
+                busy.append(done.task)
+            else:
+                yield done
+        tasks = busy
+        time.sleep(BUSY_WAIT if busy else 0)
+
+
 def run_all(tasks: Sequence[Task], settings: Settings, wait: bool) -> Iterator[Done]:
     settings = replace(settings, jobs=max(1, min(settings.jobs, len(tasks))))
     if settings.jobs == 1:
         yield from (run_task(task, settings, wait) for task in tasks)
     else:
         yield from spread(partial(run_task, wait=wait), tasks, settings, ordered=False)
+
+
+@contextmanager
+def workers_elsewhere(tasks: Sequence[Task], settings: Settings) -> Iterator["Fleet | None"]:
+    """As `bench.engine.fleet.connected`, whose libraries are not imported for a run on this machine."""
+    if settings.remote is None:
+        yield None
+        return
+    from bench.engine.fleet import connected
+
+    with connected(tasks, settings, settings.remote) as fleet:
+        yield fleet
 
 
 @dataclass
@@ -273,15 +252,16 @@ def run(tasks: Sequence[Task], settings: Settings, report: Report | None = None)
     if settings.budget:
         tasks = with_expected(tasks, settings)
     bar = tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
-    with suppress(OutOfTime), bar, ending_workers():
+    with suppress(OutOfTime), bar, ending_workers(), workers_elsewhere(tasks, settings) as fleet:
         bar.set_description("contract")
         for line in check_contracts(tasks, settings):
             with tqdm.external_write_mode():
                 print(line, flush=True)
-        bar.set_description("shared features")
-        prepare(tasks, settings)
+        if not fleet:  # whose workers have caches of their own
+            bar.set_description("shared features")
+            prepare(tasks, settings)
         bar.set_description("cells")
-        for count, done in enumerate(execute(tasks, settings), 1):
+        for count, done in enumerate(execute(tasks, settings, fleet), 1):
             if done.left:
                 continue
             if done.error is None:

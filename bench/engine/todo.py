@@ -90,47 +90,73 @@ def duration(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What one cell takes by stored ones.  seconds: their median; memory: their largest peak in MiB, 0 where none says;
+    similar: whether they are of other parameters or data."""
+
+    seconds: float
+    memory: float
+    similar: bool
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What tasks will take.  seconds: on `jobs` processes; similar: cells judged by others of their method; unknown:
-    how many have nothing to be judged by."""
+    how many have nothing to be judged by; memory: MiB of the largest cell."""
 
     seconds: float
     similar: int
     unknown: int
+    memory: float = 0.0
+
+
+def expected_of(tasks: Sequence[Task], settings: Settings) -> list[Expected | None]:
+    """What each task will take, from stored cells of the same method, data set and profile, of the same versions where
+    there are some; where there are none, from cells of the same plug-ins and profile, whatever their parameters and
+    data set; None where there are none of those either."""
+    usual = usual_cost(settings.stores)
+
+    def expected(task: Task) -> Expected | None:
+        kinds = kinds_of(task.cell)
+        found = next((kind for kind in kinds if kind in usual), None)
+        return None if found is None else Expected(*usual[found], similar=found not in kinds[:2])
+
+    return [expected(task) for task in tasks]
 
 
 def estimate(tasks: Sequence[Task], settings: Settings) -> Estimate:
-    """Expected time, from stored cells of the same method, data set and profile, of the same versions where there are
-    some; where there are none, from cells of the same plug-ins and profile, whatever their parameters and data set."""
-    seconds = usual_seconds(settings.stores)
-    total, similar, unknown = 0.0, 0, 0
-    for task in tasks:
-        found = next((key for key in kinds_of(task.cell) if key in seconds), None)
-        if found is None:
-            unknown += 1
-            continue
-        total += seconds[found]
-        similar += found not in kinds_of(task.cell)[:2]
-    return Estimate(total / settings.jobs, similar, unknown)
+    """Expected time and memory of all tasks, as `expected_of`."""
+    return together(expected_of(tasks, settings), settings.jobs)
+
+
+def together(costs: Sequence[Expected | None], jobs: int) -> Estimate:
+    """What tasks take in all, so many at a time."""
+    known = [cost for cost in costs if cost]
+    return Estimate(
+        sum(cost.seconds for cost in known) / jobs,
+        sum(cost.similar for cost in known),
+        len(costs) - len(known),
+        max((cost.memory for cost in known), default=0.0),
+    )
 
 
 def with_expected(tasks: Sequence[Task], settings: Settings) -> list[Task]:
     """The tasks, each with what stored cells of its method, data set and profile took."""
-    seconds = usual_seconds(settings.stores)
-
-    def expected(task: Task) -> float:
-        return next((seconds[kind] for kind in kinds_of(task.cell)[:2] if kind in seconds), 0.0)
-
-    return [replace(task, expected=expected(task)) for task in tasks]
+    found = zip(tasks, expected_of(tasks, settings), strict=True)
+    return [replace(t, expected=e.seconds if e and not e.similar else 0.0) for t, e in found]
 
 
-def usual_seconds(stores: Sequence[Store]) -> dict[tuple[str, ...], float]:
-    """The median time of stored cells, by each of their kinds."""
-    seconds: dict[tuple[str, ...], list[float]] = {}
+def usual_cost(stores: Sequence[Store]) -> dict[tuple[str, ...], tuple[float, float]]:
+    """The median time of stored cells and their largest memory, by each of their kinds."""
+    costs: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for result in finished_cells(stores):
-        for key in kinds_of(result.cell):
-            seconds.setdefault(key, []).append(result.finished.cost["total_seconds"])
-    return {key: statistics.median(values) for key, values in seconds.items()}
+        cost = result.finished.cost
+        for kind in kinds_of(result.cell):
+            costs.setdefault(kind, []).append((cost["total_seconds"], cost.get("peak_memory_mib", 0.0)))
+    return {
+        kind: (statistics.median(seconds for seconds, _ in values), max(memory for _, memory in values))
+        for kind, values in costs.items()
+    }
 
 
 def finished_cells(stores: Sequence[Store]) -> Iterator[Result]:

@@ -12,14 +12,14 @@ Also printed: the share of this machine's own measured matrix-product peak in th
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
 from bench.engine.provenance import machine
 from bench.learning.compute import Batch, Compute, seeded
-from bench.learning.passes import passes_for
+from bench.learning.passes import TOTAL, passes_for
 from bench.learning.pixels import cut, resident
 from bench.learning.precision import precision_for
 from bench.learning.schedules import parameter_groups
@@ -51,31 +51,18 @@ def main() -> None:
 
     steps = {"plain": training_step(plain, options.batch), "ours": training_step(ours, options.batch)}
     seconds = in_turns(steps, options.rounds, ours)
-    # Backward is twice the forward.
-    flops = 6 * options.batch * (3 * DGD_MACS + 2 * SRCNN_MACS)
-    share = flops / seconds["ours"] / peak
+    share = step_flops(options.batch) / seconds["ours"] / peak
     print(
         f"SING step of {3 * options.batch} images: plain {seconds['plain']:.3f} s, ours {seconds['ours']:.3f} s,"
         f" ratio {seconds['plain'] / seconds['ours']:.2f}, {100 * share:.0f} % of the peak"
     )
 
-    images = np.random.default_rng(0).integers(256, size=(options.images, *RESIZED, 3), dtype=np.uint8)
-    with seeded(0):
-        network = SINGNetwork(PEOPLE, 1.0, 0.5, "y").eval()
-    for side, prepare in (("gallery", centre), ("probe", network.enhance)):
-        found: dict[str, np.ndarray] = {}
-
-        def literal(found=found, prepare=prepare) -> None:
-            found["plain"] = literal_features(network, images, plain, prepare is not centre)
-
-        def fast(found=found, prepare=prepare) -> None:
-            ours.place(network)
-            found["ours"] = extract(network.reid, images, ours, prepare)
-
-        seconds = in_turns({"plain": literal, "ours": fast}, options.rounds, ours)
+    for side in ("gallery", "probe"):
+        fast, literal = extraction(side, options.images, ours, plain)
+        found = {"plain": literal(), "ours": fast()}
         error = np.abs(found["ours"] - found["plain"]).max() / np.abs(found["plain"]).max()
-        flops = 2 * options.images * (DGD_MACS + (0 if prepare is centre else SRCNN_MACS))
-        share = flops / seconds["ours"] / peak
+        seconds = in_turns({"plain": literal, "ours": fast}, options.rounds, ours)
+        share = extraction_flops(side, options.images) / seconds["ours"] / peak
         print(
             f"features, {side}: plain {options.images / seconds['plain']:.1f} images/s, ours"
             f" {options.images / seconds['ours']:.1f}, ratio {seconds['plain'] / seconds['ours']:.2f},"
@@ -84,16 +71,27 @@ def main() -> None:
         )
 
 
-def matmul_peak(compute: Compute, size: int = 2048, rounds: int = 5) -> float:
+def step_flops(batch: int) -> float:
+    """Of one update; backward is twice the forward."""
+    return 6 * batch * (3 * DGD_MACS + 2 * SRCNN_MACS)
+
+
+def extraction_flops(side: str, images: int) -> float:
+    return 2 * images * (DGD_MACS + (SRCNN_MACS if side == "probe" else 0))
+
+
+def matmul_peak(
+    compute: Compute, size: int = 2048, rounds: int = 5, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """FLOP/s of the best of some square matrix products in the wanted precision."""
     kind = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
     a = torch.randn(size, size, device=compute.device, dtype=kind)
-    best = min(timed(lambda: a @ a, compute) for _ in range(rounds + 1))
+    best = min(timed(lambda: a @ a, compute, clock) for _ in range(rounds + 1))
     return 2 * size**3 / best
 
 
-def training_step(compute: Compute, batch: int) -> Callable[[], None]:
-    """One update of SING as `train` does it, from images that lie on the device; weights and momentum stay."""
+def training_step(compute: Compute, batch: int) -> Callable[[], float]:
+    """One update of SING as `train` does it, from images that lie on the device; its loss.  Weights go on moving."""
     method, rng = SING(), np.random.default_rng(0)
     with seeded(0):
         network = SINGNetwork(PEOPLE, 1.0, 0.5, "y").train()
@@ -118,12 +116,29 @@ def training_step(compute: Compute, batch: int) -> Callable[[], None]:
     passes = passes_for(network, loss, [p for group in groups for p in group["params"]], compute)
     ready = [compute.send({name: torch.from_numpy(values) for name, values in drawn.items()})]
 
-    def step() -> None:
+    def step() -> float:
         with compute.active():
-            passes(ready, None)
+            (terms,) = passes(ready, None)
         optimiser.step()
+        return float(terms[TOTAL])
 
     return step
+
+
+def extraction(
+    side: str, count: int, ours: Compute, plain: Compute
+) -> tuple[Callable[[], np.ndarray], Callable[[], np.ndarray]]:
+    """The features of `count` images of a side, ours and plainly."""
+    images = np.random.default_rng(0).integers(256, size=(count, *RESIZED, 3), dtype=np.uint8)
+    with seeded(0):
+        network = SINGNetwork(PEOPLE, 1.0, 0.5, "y").eval()
+    enhance = side == "probe"
+
+    def fast() -> np.ndarray:
+        ours.place(network)
+        return extract(network.reid, images, ours, network.enhance if enhance else centre)
+
+    return fast, lambda: literal_features(network, images, plain, enhance)
 
 
 @torch.no_grad()
@@ -137,7 +152,7 @@ def literal_features(network: SINGNetwork, images: np.ndarray, compute: Compute,
     return torch.cat(parts).numpy()
 
 
-def in_turns(work: dict[str, Callable[[], None]], rounds: int, compute: Compute) -> dict[str, float]:
+def in_turns(work: Mapping[str, Callable[[], object]], rounds: int, compute: Compute) -> dict[str, float]:
     """Median seconds of each, taking turns, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(rounds + 1):
@@ -148,12 +163,12 @@ def in_turns(work: dict[str, Callable[[], None]], rounds: int, compute: Compute)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def timed(call: Callable[[], object], compute: Compute) -> float:
-    start = time.perf_counter()
+def timed(call: Callable[[], object], compute: Compute, clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     call()
     if compute.cuda:
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+"""``speed``: the measurements that come with a clone, in a process of its own on one thread."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from argparse import Namespace
+
+from bench.errors import BenchError, UsageError
+from bench.plugin.registry import ROOT
+
+MEASURE = "tests.benchmarks.speed"
+FILES = ("json", "against")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Read when BLAS is loaded: they are set for the process before it starts."""
+
+
+def speed_command(options: Namespace) -> int:
+    """Measure; the exit code of the process that does."""
+    if not ROOT.joinpath(*MEASURE.split(".")).is_dir():
+        raise UsageError("the measurements come with a clone of bench: run speed there")
+    wanted = {"only": options.only, "list": options.list, "budget": options.time}
+    # It runs in the clone, wherever the command was given.
+    wanted |= {name: path and os.path.abspath(path) for name, path in vars(options).items() if name in FILES}
+    with tempfile.TemporaryDirectory(prefix="bench-speed-") as folder:
+        # What is measured leaves nothing behind, killed or not, and finds nothing of the user's.
+        own = {"TMPDIR": folder, "BENCH_CACHE": f"{folder}/cache", "BENCH_RESULTS": f"{folder}/results"}
+        environment = {**os.environ, **dict.fromkeys(THREADS, "1"), **own}
+        command = [sys.executable, "-m", MEASURE, json.dumps(wanted)]
+        code = subprocess.run(command, cwd=ROOT, env=environment).returncode
+    if code < 0:
+        raise BenchError(f"the process that measures was ended by signal {-code}")
+    return code
