@@ -11,6 +11,7 @@ Everything here is read from the text of the files: no plug-in is imported.
 import ast
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -142,16 +143,18 @@ def modules_of(path: Path) -> list[Path]:
         file = ahead.pop()
         if file not in found and file.is_file():
             found.append(file)
-            ahead += imported_files(file, path.resolve().parent)
+            ahead += imported_files(file, path.resolve().parent, os.stat(file).st_mtime_ns)
     return sorted(found)
 
 
-def imported_files(file: Path, folder: Path) -> Iterator[Path]:
-    """The files below a folder that the imports of one of its modules may stand for."""
+@cache
+def imported_files(file: Path, folder: Path, changed: int) -> list[Path]:
+    """The files below a folder that the imports of one of its modules may stand for; read once for each change."""
+    found = []
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError):
-        return
+        return []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             base = file.parent.joinpath(*[".."] * (node.level - 1)).resolve() if node.level else folder.parent
@@ -164,7 +167,8 @@ def imported_files(file: Path, folder: Path) -> Iterator[Path]:
         for name in names:
             for target in (base.joinpath(*name).with_suffix(".py"), base.joinpath(*name, "__init__.py")):
                 if target.is_relative_to(folder):
-                    yield target
+                    found.append(target)
+    return found
 
 
 def code_of(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import fnmatch
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -163,11 +163,8 @@ def plan(settings: Settings) -> Plan:
                     result.skipped.append(str(error))
                 continue
             result.skipped += without
-            result.tasks += [
-                Task(make_cell(method, data, split, settings), method, data, by_name)
-                for split in splits
-                for method, by_name in chosen
-            ]
+            first = [Task(make_cell(method, data, 0, settings), method, data, by_name) for method, by_name in chosen]
+            result.tasks += [replace(task, cell=replace(task.cell, split=split)) for split in splits for task in first]
     result.skipped += absent(missing)
     return result
 
