@@ -5,6 +5,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from bench.cli.running import make_settings
 from bench.engine import plan as planner
 from bench.engine import run as runner
 from bench.engine import todo
+from bench.engine.beforehand import on_devices
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.store import Store
@@ -194,7 +196,14 @@ def test_jobs_above_the_number_of_gpus_share_them(monkeypatch, tmp_path, jobs, g
     monkeypatch.setattr("bench.learning.device.devices", lambda device: tuple(f"cuda:{i}" for i in range(gpus)))
     given = ["--jobs", str(jobs)] if jobs else []
     settings = make_settings(build_parser().parse_args(["run", "--results", str(tmp_path), *given]))
-    assert settings.sharing == sharing
+    trained = [SimpleNamespace(method=method_spec("bicubic+dgd"))]
+    assert on_devices(settings, trained).sharing == sharing
+
+
+def test_gpus_are_looked_for_where_networks_train(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("bench.learning.device.resolve_device", lambda device: pytest.fail("it was asked for"))
+    settings = make_settings(build_parser().parse_args(["run", "--results", str(tmp_path)]))
+    assert on_devices(settings, [SimpleNamespace(method=method_spec("bicubic+xqda"))]).devices == ("cpu",)
 
 
 def test_near_the_end_only_what_can_stop_is_begun(settings) -> None:

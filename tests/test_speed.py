@@ -1,6 +1,10 @@
 """What `bench speed` says of timings, how two runs are compared, and that its cases still measure what they name."""
 
 import json
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -240,3 +244,26 @@ def test_the_command(tmp_path, capfd) -> None:
 def test_without_a_clone_the_command_says_so(monkeypatch, tmp_path, bench) -> None:
     monkeypatch.setattr("bench.cli.speed.ROOT", tmp_path)
     assert bench("speed") == (2, "", "bench: the measurements come with a clone of bench: run speed there\n")
+
+
+def test_interrupted_it_ends_all_that_it_started(monkeypatch, tmp_path) -> None:
+    """In place of the process that measures one that starts another, which holds a pipe open."""
+    script, pipe = tmp_path / "python", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    script.write_text(f"#!/bin/sh\nexec 3> {pipe}\nsleep 600 &\necho started >&3\nwait\n")
+    script.chmod(0o700)
+    wait = subprocess.Popen.wait
+
+    def interrupted(process: subprocess.Popen, timeout: float | None = None) -> int:
+        monkeypatch.setattr(subprocess.Popen, "wait", wait)
+        select.select([held], [], [])
+        assert os.read(held, 100) == b"started\n"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    monkeypatch.setattr(sys, "executable", str(script))
+    assert main(["speed"]) == 130
+    assert select.select([held], [], [], 30)[0], "the pipe is still held"
+    assert os.read(held, 1) == b""
+    os.close(held)

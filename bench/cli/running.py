@@ -131,7 +131,7 @@ def verify_rows(tasks: "Sequence[Task]", settings: "Settings") -> int:
 def make_settings(options: Namespace) -> "Settings":
     from bench.engine.cache import Cache, cache_folder
     from bench.engine.elsewhere import make_remote
-    from bench.engine.plan import Settings
+    from bench.engine.plan import AUTO, Settings
     from bench.engine.provenance import usual_memory
     from bench.learning.device import devices, resolve_device
     from bench.plugin.weights_files import weights_folder
@@ -139,7 +139,8 @@ def make_settings(options: Namespace) -> "Settings":
     store, others = writing_stores(options.results)
     remote = make_remote(options.backend, options.scheduler, options.device, options.jobs)
     # On a cluster this machine computes no cell, and need not have the device.
-    where = devices(resolve_device("cpu" if remote else options.device))
+    device = "cpu" if remote else options.device
+    where = (AUTO,) if device == AUTO else devices(resolve_device(device))
     cores = os.cpu_count() or 1
     return Settings(
         store=store,

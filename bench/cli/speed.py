@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 
 from bench.errors import BenchError, UsageError
 from bench.plugin.registry import ROOT
@@ -28,7 +30,17 @@ def speed_command(options: Namespace) -> int:
         own = {"TMPDIR": folder, "BENCH_CACHE": f"{folder}/cache", "BENCH_RESULTS": f"{folder}/results"}
         environment = {**os.environ, **dict.fromkeys(THREADS, "1"), **own}
         command = [sys.executable, "-m", MEASURE, json.dumps(wanted)]
-        code = subprocess.run(command, cwd=ROOT, env=environment).returncode
+        code = run_alone(command, environment)
     if code < 0:
         raise BenchError(f"the process that measures was ended by signal {-code}")
     return code
+
+
+def run_alone(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """The exit code of a process; where this one is interrupted, that one ends with all that it has started."""
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise

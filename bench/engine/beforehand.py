@@ -2,19 +2,32 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
 from bench.budget import OutOfTime
 from bench.engine import contract
 from bench.engine.isolation import isolated
-from bench.engine.plan import Settings, Task
+from bench.engine.plan import AUTO, Settings, Task, has_profiles
 from bench.engine.view import build_view
 from bench.engine.workers import spread
 from bench.errors import StorageError
 from bench.plugin.locate import describe
 from bench.plugin.spec import MethodSpec
 from bench.protocol.images import share
+
+
+def on_devices(settings: Settings, tasks: Sequence[Task]) -> Settings:
+    """The settings with the devices that ``auto`` stands for; the CPU where no task trains, which needs no torch."""
+    if AUTO not in settings.devices:
+        return settings
+    where: Sequence[str] = ("cpu",)
+    if any(has_profiles(task.method) for task in tasks):
+        from bench.learning.device import devices, resolve_device
+
+        where = devices(resolve_device(AUTO))
+    return replace(settings, devices=where, sharing=-(-settings.sharing // len(where)))
 
 
 def prepare(tasks: Sequence[Task], settings: Settings) -> None:

@@ -25,6 +25,7 @@ from bench.plugin.registry import registry
 from bench.plugin.spec import DatasetSpec, MethodSpec, check_applicable, dataset_spec, method_names, method_spec
 from bench.protocol.statistics import PAPER_SPLITS
 
+AUTO = "auto"  # a device
 MOST_SPLITS = 1000
 """Splits are numbered from 0 to one below this."""
 
@@ -38,8 +39,7 @@ class Settings:
     store: where cells are written.  others: stores whose finished cells count as well.
     profile: training schedule; None: each data set's own.
     threads: of every cell, in place of what the harness gives; for cells that are computed a second time.
-    devices: ``cpu``, or the GPUs that trained cells are spread over.  sharing: how many of them train on each GPU at a
-    time.
+    devices: ``cpu``, `AUTO`, or GPUs, which trained cells are spread over.  sharing: how many train on each at a time.
     force: compute finished and stale cells again.  keep: never compute stale ones again.
     weights: the folder of weights files that networks start from, None where there is none.
     memory: bytes that the distances of all cells that are computed at a time may take, None for all that they need.

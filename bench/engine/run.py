@@ -19,7 +19,7 @@ from tqdm import tqdm
 from bench import budget
 from bench.budget import OutOfTime
 from bench.engine import contract
-from bench.engine.beforehand import check_contracts, prepare
+from bench.engine.beforehand import check_contracts, on_devices, prepare
 from bench.engine.cell import Outcome, evaluate
 from bench.engine.identity import source_of
 from bench.engine.isolation import isolated
@@ -249,6 +249,7 @@ def run(tasks: Sequence[Task], settings: Settings, report: Report | None = None)
     total, start = len(tasks), time.perf_counter()
     if not tasks:
         return report
+    settings = on_devices(settings, tasks)
     if settings.budget:
         tasks = with_expected(tasks, settings)
     bar = tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
+from bench.engine.beforehand import on_devices
 from bench.engine.freshness import as_now
 from bench.engine.plan import Settings, Task, has_profiles
 from bench.engine.record import Failure, Record, Verified
@@ -31,6 +32,7 @@ class Finding:
 
 def verify(tasks: Sequence[Task], settings: Settings) -> Iterator[Finding]:
     """Compute a random split of each row that the tasks have finished cells of, current or of older versions."""
+    settings = on_devices(settings, tasks)
     rows: dict[str, list[tuple[Task, Result]]] = {}
     for task in tasks:
         for result in stored(task, settings):
