@@ -3,10 +3,12 @@
 import contextlib
 import math
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bench import budget
@@ -19,6 +21,7 @@ from bench.engine.beforehand import on_devices
 from bench.engine.cache import Cache
 from bench.engine.data import load
 from bench.engine.store import Store
+from bench.engine.workers import ending_workers, spread
 from bench.errors import UsageError
 from bench.learning.device import torch_threads
 from bench.plugin.base import Method
@@ -263,3 +266,21 @@ def test_ten_splits_or_as_many_as_a_data_set_has(settings) -> None:
     assert list(planner.chosen_splits(default, data)) == list(range(10))
     assert list(planner.chosen_splits(default, own)) == [0, 1]
     assert list(planner.chosen_splits(settings, own)) == [0]
+
+
+KEPT: list = []
+
+
+def grow(item: int, settings) -> int:
+    """Take memory that is never given back, and long enough to be noticed."""
+    KEPT.append(np.ones(50_000_000))
+    time.sleep(1.1)
+    return item
+
+
+def test_a_worker_that_has_grown_is_replaced_in_silence(settings) -> None:
+    pytest.importorskip("psutil", reason="joblib looks at a worker's memory by psutil")
+    with warnings.catch_warnings(record=True) as said, ending_workers():
+        warnings.simplefilter("always")
+        assert list(spread(grow, range(6), replace(settings, jobs=2))) == list(range(6))
+    assert not said

@@ -37,6 +37,8 @@ def spread(
     with warnings.catch_warnings():
         # An interrupt cancels tasks: that is what the user asked for.
         warnings.filterwarnings("ignore", message=".*still being processed by the workers have been cancelled")
+        # Where psutil is installed, a worker that has grown is replaced by a fresh one.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         try:
             yield from parallel(delayed(work)(call, item, settings, os.getpid()) for item in items)
         except TerminatedWorkerError as error:
