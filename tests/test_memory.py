@@ -33,7 +33,7 @@ class Rows(Method):
         self.broken = broken
 
     def fit(self, train) -> "Rows":
-        self.ratio_ = train.ratio
+        self.ratio_ = train.ratio or 1
         return self
 
     def embed(self, images, side) -> np.ndarray:
@@ -47,6 +47,26 @@ class Rows(Method):
     def between(self, probe, gallery) -> np.ndarray:
         found = cdist(probe, gallery)
         return found.T[:1] if self.broken == "shape" else found
+
+
+class Whole(Rows):
+    """One model, whose distances are whole numbers, with many ties."""
+
+    name = "whole"
+    ratio_dependent = False
+
+    def between(self, probe, gallery) -> np.ndarray:
+        return super().between(probe, gallery).astype(np.int32) // 50
+
+
+class Half(Rows):
+    """One model, whose distances are of half precision."""
+
+    name = "half"
+    ratio_dependent = False
+
+    def between(self, probe, gallery) -> np.ndarray:
+        return super().between(probe, gallery).astype(np.float16)
 
 
 class Remarkable(Rows):
@@ -100,6 +120,13 @@ def test_one_block_at_a_time_of_every_anchor_and_subset(data, cache) -> None:
     assert found == outcome(method, data, cache)
 
 
+@pytest.mark.parametrize("kind", [Whole, Half])
+@pytest.mark.usefixtures("small_blocks")
+def test_distances_of_every_type(kind, data, cache) -> None:
+    method = spec(kind)
+    assert outcome(method, data, cache, memory=1) == outcome(method, data, cache)
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_several_shots_and_galleries(cache) -> None:
     data = load(replace(dataset_spec(SET), options=DatasetOptions(gallery_shots=2, gallery_draws=3)), None, 0, cache)
@@ -115,14 +142,14 @@ def test_what_fits_in_one_block_is_asked_for_at_once(data, cache, monkeypatch) -
 
 def test_rows_lie_in_files_that_go_with_the_cell(data, cache, monkeypatch) -> None:
     kinds = []
-    whole = matching.pairs
+    whole = matching.embedded_pairs
 
     def watched(*arguments):
         found = whole(*arguments)
         kinds.append(type(found.gallery.rows))
         return found
 
-    monkeypatch.setattr(matching, "pairs", watched)
+    monkeypatch.setattr(matching, "embedded_pairs", watched)
     outcome(spec(Rows, sigma=0.25), data, cache, memory=1)
     assert kinds == [np.memmap] * 3
     assert not list(cache.folder.glob("rows-*"))

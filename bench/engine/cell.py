@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.engine.cache import Cache
 from bench.engine.data import Data
-from bench.engine.fusing import judge, make_plan, make_trial, timed
+from bench.engine.fusing import choose_fusion, judge, make_trial, timed
 from bench.engine.identity import Cell
 from bench.engine.matching import fit_and_match
 from bench.engine.pairs import blocks_folder
@@ -65,7 +65,7 @@ def evaluate(cell: Cell, spec: MethodSpec, data: Data, cache: Cache, setup: Setu
     trial = make_trial(view, tested)
     with blocks_folder(view, trial, cache) as folder:
         models = {ratio: fit_and_match(view, ratio, split.train, tested, folder=folder) for ratio in view.ratios}
-        found = judge(view, models, trial, make_plan(view, list(models), split, tested))
+        found = judge(view, models, trial, choose_fusion(view, list(models), split, tested))
     cost = {
         "frontend_seconds": frontend_seconds,
         "fit_seconds": sum(model.fit_seconds for model in models.values()),

@@ -20,7 +20,7 @@ from bench.protocol import fusion
 from bench.protocol.blocks import Part
 from bench.protocol.scoring import Score, Trial
 from bench.protocol.splits import Split, folds, gallery_draws
-from bench.protocol.streaming import Side, score_stream
+from bench.protocol.streaming import score_stream
 
 SIGMA_RANGE = (1e-3, 1e3)
 
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Fusion:
     """How the anchors' distances are fused.  kind: as `Record.fusion`.  sigma: of each subset of several anchors.
 
     weights: (P, anchors) of Eq. 8, of each subset of the anchors, the largest last; none for a single model.  seconds:
@@ -76,11 +76,11 @@ def resolution_ratio(view: View, people: np.ndarray) -> np.ndarray:
     return fusion.resolution_ratio(probe, gallery)
 
 
-def make_plan(view: View, ratios: Sequence[Ratio], split: Split, tested: np.ndarray) -> Plan:
+def choose_fusion(view: View, ratios: Sequence[Ratio], split: Split, tested: np.ndarray) -> Fusion:
     """How the models of some anchors are fused, sigma chosen on training people."""
     if view.ratios == (None,):
         anchored = view.data.low_resolution and view.spec.method.attributes.get("anchored", True)
-        return Plan("identity" if anchored else "none")
+        return Fusion("identity" if anchored else "none")
     anchors = [ratio for ratio in ratios if ratio is not None]
     subsets = [s for n in range(1, len(anchors) + 1) for s in itertools.combinations(anchors, n)]
     several = [subset for subset in subsets if len(subset) > 1]
@@ -89,51 +89,48 @@ def make_plan(view: View, ratios: Sequence[Ratio], split: Split, tested: np.ndar
     if rule.fixed is None and several:
         sigmas, seconds = timed(lambda: cross_validated_sigmas(view, several, split, rule))
     r = resolution_ratio(view, tested)
-    return Plan("weighted", {s: fusion.weights(r, s, sigmas.get(s, 1.0)) for s in subsets}, sigmas, seconds)
+    return Fusion("weighted", {s: fusion.weights(r, s, sigmas.get(s, 1.0)) for s in subsets}, sigmas, seconds)
 
 
-def judge(view: View, models: Mapping[Ratio, Model], trial: Trial, plan: Plan) -> Judged:
+def judge(view: View, models: Mapping[Ratio, Model], trial: Trial, chosen: Fusion) -> Judged:
     """The scores of the only model, or of all anchors fused and of every subset of them."""
     pairs = {ratio: model.distances for ratio, model in models.items() if isinstance(model.distances, Pairs)}
     if pairs:
-        return judge_blocks(view, pairs, trial, plan)
+        return judge_blocks(view, pairs, trial, chosen)
     matrices = {ratio: model.matrix for ratio, model in models.items()}
-    if not plan.weights:
-        return judged(plan, trial.score(matrices[None]), trial.nearest(matrices[None]), {})
+    if not chosen.weights:
+        return judged(chosen, trial.score(matrices[None]), trial.nearest(matrices[None]), {})
     scores = {}
-    for subset, w in plan.weights.items():
+    for subset, w in chosen.weights.items():
         fused = fuse(view, {m: matrices[m] for m in subset}, w)
         scores[subset] = trial.score(fused)
-    return judged(plan, scores[subset], trial.nearest(fused), scores)
+    return judged(chosen, scores[subset], trial.nearest(fused), scores)
 
 
-def judge_blocks(view: View, pairs: Mapping[Ratio, Pairs], trial: Trial, plan: Plan) -> Judged:
+def judge_blocks(view: View, pairs: Mapping[Ratio, Pairs], trial: Trial, chosen: Fusion) -> Judged:
     """As `judge`, of distances that are computed block by block and not kept."""
     first = next(iter(pairs.values()))
-    probe, gallery = (
-        Side(identity, of.position, of.parts)
-        for identity, of in ((trial.probe, first.probe), (trial.gallery, first.gallery))
-    )
+    probe, gallery = first.probe.side, first.gallery.side
     # Images that are one distinct image are of one size, and so of one weight.
     shown = np.unique(probe.position, return_index=True)[1]
 
     def compute(some: Part, others: Part) -> Iterator[tuple[Subset, np.ndarray]]:
         blocks = {ratio: of.block(some, others) for ratio, of in pairs.items()}
-        if not plan.weights:
+        if not chosen.weights:
             yield (), blocks[None]
-        for subset, w in plan.weights.items():
+        for subset, w in chosen.weights.items():
             yield subset, fuse(view, {m: blocks[m] for m in subset}, w[shown[some.asked]])
 
-    listed = list(plan.weights)[-1] if plan.weights else ()
+    listed = list(chosen.weights)[-1] if chosen.weights else ()
     found = score_stream(trial, probe, gallery, compute, listed, view.setup.threads)
     score, nearest = found[listed]
-    return judged(plan, score, nearest, {subset: found[subset][0] for subset in plan.weights})
+    return judged(chosen, score, nearest, {subset: found[subset][0] for subset in chosen.weights})
 
 
-def judged(plan: Plan, score: Score, nearest: np.ndarray, subsets: Mapping[Subset, Score]) -> Judged:
-    sigma = {subset_name(subset): value for subset, value in plan.sigma.items()}
+def judged(chosen: Fusion, score: Score, nearest: np.ndarray, subsets: Mapping[Subset, Score]) -> Judged:
+    sigma = {subset_name(subset): value for subset, value in chosen.sigma.items()}
     kept = {subset_name(s): Scores(tuple(one.cmc.tolist()), one.mean_ap) for s, one in subsets.items()}
-    return Judged(plan.kind, score, nearest, sigma, kept, plan.seconds)
+    return Judged(chosen.kind, score, nearest, sigma, kept, chosen.seconds)
 
 
 def sigma_rule(view: View) -> SigmaRule:

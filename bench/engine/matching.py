@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.engine.enhancing import enhancer_of
-from bench.engine.pairs import Pairs, embed, embeds, finite, numbers, one_block
+from bench.engine.pairs import PAIRS, Pairs, embed, embeds, finite, numbers, one_block
 from bench.engine.view import Ratio, View, model_seed
 from bench.errors import BenchError
 from bench.plugin.base import Method, Train, Trained
@@ -65,7 +65,7 @@ def fit_and_match(
     distances: np.ndarray | Pairs = (
         match(view, fitted, ratio, test_people)
         if folder is None
-        else pairs(view, fitted, ratio, test_people, folder / str(ratio.denominator if ratio else 0))
+        else embedded_pairs(view, fitted, ratio, test_people, folder / str(ratio.denominator if ratio else 0))
     )
     matched_at = time.perf_counter()
     plugins = [plugin for plugin in (view.frontends[ratio], fitted) if plugin is not None]
@@ -102,22 +102,28 @@ def match(view: View, fitted: Method, ratio: Ratio, people: np.ndarray, draw: in
     """
     probe, gallery = (view.to_match(side, ratio, people, draw) for side in SIDES)
     if embeds(type(fitted)) and not one_block(probe, gallery):
-        return embed(fitted, probe, gallery, owners(view, people)).whole()
+        return embedded_pairs(view, fitted, ratio, people, draw=draw).whole()
     name = f"{fitted.name}.distances"
     given = fitted.distances(probe.images, gallery.images)
-    distances = finite(name, numbers(name, given, (len(probe.images), len(gallery.images)))).astype(np.float64)
+    distances = finite(name, numbers(name, given, (len(probe.images), len(gallery.images)), PAIRS)).astype(np.float64)
     return distances[np.ix_(probe.position, gallery.position)]
 
 
-def pairs(view: View, fitted: Method, ratio: Ratio, people: np.ndarray, folder: Path) -> Pairs:
-    """The same distances block by block, of rows that are kept in a folder."""
-    probe, gallery = (view.to_match(side, ratio, people) for side in SIDES)
-    return embed(fitted, probe, gallery, owners(view, people), folder)
-
-
-def owners(view: View, people: np.ndarray) -> np.ndarray:
-    """Whom some people's gallery images show, in the data set's order."""
-    return view.data.identity[view.rows_of("gallery", people)]
+def embedded_pairs(
+    view: View, fitted: Method, ratio: Ratio, people: np.ndarray, folder: Path | None = None, draw: int = 0
+) -> Pairs:
+    """The same distances block by block.  folder: where images' rows are kept, None for memory."""
+    probe, gallery = (
+        embed(
+            fitted,
+            side,
+            view.to_match(side, ratio, people, draw),
+            view.data.identity[view.rows_of(side, people)],
+            folder,
+        )
+        for side in SIDES
+    )
+    return Pairs(fitted, probe, gallery)
 
 
 def initialisation_of(plugins: list[Trained]) -> dict[str, str]:

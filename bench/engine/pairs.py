@@ -1,7 +1,7 @@
 """Distances of a fitted method in blocks: each image is embedded once, what is compared are rows of numbers."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,19 @@ from bench.plugin.base import Method
 from bench.protocol.blocks import GALLERY, PROBES, Part, cut
 from bench.protocol.images import Images
 from bench.protocol.scoring import Trial
+from bench.protocol.streaming import Side, all_finite
 
+PAIRS = "probes, gallery"
 EMBEDDED = 4096
 """Images that a method is asked to embed at a time."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """One side.  rows: (n, ...) of its distinct images.  position: of each image its row.  parts: all images."""
+    """One side.  rows: (n, ...) of its distinct images, which `side` has the positions of."""
 
     rows: np.ndarray
-    position: np.ndarray
-    parts: list[Part]
+    side: Side
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,17 @@ class Pairs:
     gallery: Embedded
 
     def block(self, some: Part, others: Part) -> np.ndarray:
-        """Distances of the images asked of two parts, (a, b)."""
+        """Distances of the images asked of two parts, (a, b) float32 or float64."""
         rows = self.probe.rows[some.asked], self.gallery.rows[others.asked]
-        return numbers(f"{self.method.name}.between", self.method.between(*rows), (len(rows[0]), len(rows[1])))
+        given = numbers(f"{self.method.name}.between", self.method.between(*rows), (len(rows[0]), len(rows[1])), PAIRS)
+        return given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
 
     def whole(self) -> np.ndarray:
         """(probes, gallery) float64, in the data set's order."""
-        out = np.empty((len(self.probe.position), len(self.gallery.position)))
-        for some in self.probe.parts:
-            for others in self.gallery.parts:
+        probe, gallery = self.probe.side, self.gallery.side
+        out = np.empty((len(probe.position), len(gallery.position)))
+        for some in probe.parts:
+            for others in gallery.parts:
                 block = finite(f"{self.method.name}.between", self.block(some, others))
                 out[np.ix_(some.shown, others.shown)] = block[np.ix_(some.place, others.place)]
         return out
@@ -61,45 +64,42 @@ def one_block(probe: Matched, gallery: Matched) -> bool:
     return len(probe.images) <= PROBES and len(gallery.images) <= GALLERY
 
 
-def embed(method: Method, probe: Matched, gallery: Matched, people: np.ndarray, folder: Path | None = None) -> Pairs:
-    """Embed two sides.  people: (n,) identities of the gallery side.  folder: for files that hold the rows instead of
-    memory."""
-    rows = {}
-    for side, given in (("probe", probe), ("gallery", gallery)):
-        rows[side] = kept(side, folder, lambda side=side, given=given: embedded(method, given.images, side))  # type: ignore[misc]
-    return Pairs(
-        method,
-        Embedded(rows["probe"], probe.position, cut(probe.position, PROBES)),
-        Embedded(rows["gallery"], gallery.position, cut(gallery.position, GALLERY, people)),
-    )
+def embed(method: Method, side: str, given: Matched, identity: np.ndarray, folder: Path | None = None) -> Embedded:
+    """Embed one side, ``probe`` or ``gallery``.  identity: (n,) of its images.  folder: for a file that holds the rows
+    instead of memory."""
 
+    def rows() -> Iterator[np.ndarray]:
+        return embedded(method, given.images, side)
 
-def kept(name: str, folder: Path | None, make: Callable[[], Iterator[np.ndarray]]) -> np.ndarray:
-    """Blocks of rows as one array, in a file where there is a folder for it."""
-    return np.concatenate(list(make())) if folder is None else Cache(folder).rows(name, make)
+    parts = cut(given.position, PROBES) if side == "probe" else cut(given.position, GALLERY, identity)
+    kept = np.concatenate(list(rows())) if folder is None else Cache(folder).rows(side, rows)
+    return Embedded(kept, Side(identity, given.position, parts))
 
 
 def embedded(method: Method, images: Images, side: str) -> Iterator[np.ndarray]:
     """A side's rows, EMBEDDED images at a time; BenchError where they are not a finite number each."""
-    where, shape = f"{method.name}.embed", None
+    where, kind = f"{method.name}.embed", None
     for start in range(0, len(images), EMBEDDED):
         some = images.select(slice(start, start + EMBEDDED))
         given = method.embed(some, side)
-        rows = finite(where, numbers(where, given, (len(some), *np.shape(given)[1:])))
-        if shape not in (None, (rows.dtype, rows.shape[1:])):
-            raise BenchError(f"{where} returned rows of {rows.shape[1:]} {rows.dtype} after others of {shape}")
-        shape = rows.dtype, rows.shape[1:]
+        rows = finite(where, numbers(where, given, (len(some), *np.shape(given)[1:]), "images, ..."))
+        if kind not in (None, (rows.dtype, rows.shape[1:])):
+            raise BenchError(f"{where} returned rows of {rows.shape[1:]} {rows.dtype} after others of {kind}")
+        kind = rows.dtype, rows.shape[1:]
         yield rows
 
 
-def numbers(where: str, given: object, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of that shape; BenchError, saying whose it is, where it is not one of real numbers."""
+def numbers(where: str, given: object, shape: tuple[int, ...], axes: str) -> np.ndarray:
+    """An array of that shape; BenchError, saying whose it is, where it is not one of real numbers.
+
+    axes: what the shape counts, in words.
+    """
     rows = given if isinstance(given, list | tuple) else [given]
     if any(isinstance(row, np.ma.MaskedArray) for row in rows):
-        raise BenchError(f"{where} returned a masked array; a plain one, with a number for every pair, expected")
+        raise BenchError(f"{where} returned a masked array; a plain one, with a number at every place, expected")
     found = np.asarray(given)
     if found.shape != shape:
-        raise BenchError(f"{where} returned shape {found.shape}; {shape} (probes, gallery) expected")
+        raise BenchError(f"{where} returned shape {found.shape}; {shape} ({axes}) expected")
     if found.dtype.kind not in "fiu" or found.dtype.itemsize > 8:
         raise BenchError(f"{where} returned {found.dtype}; real numbers of at most 64 bits expected")
     return found
@@ -107,7 +107,7 @@ def numbers(where: str, given: object, shape: tuple[int, ...]) -> np.ndarray:
 
 def finite(where: str, given: np.ndarray) -> np.ndarray:
     """The same; BenchError where a number is NaN or infinite."""
-    if not np.isfinite(given).all():
+    if not all_finite(given):
         bad = int((~np.isfinite(given)).sum())
         raise BenchError(f"{where} returned {bad} values that are NaN or infinite; all must be finite")
     return given
