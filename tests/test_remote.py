@@ -370,7 +370,7 @@ def test_rows_are_verified_here(bench, tmp_path) -> None:
 def test_without_dask_it_is_named(bench, monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     output = bench("run", "-m", "bicubic+l2", "-d", SMALL, "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1")
-    assert (output.code, output.err) == (2, "bench: --backend dask needs Dask: pip install 'bench-reid[dask]'\n")
+    assert (output.code, output.err) == (2, "bench: --backend dask needs Dask: pip install 'dask[distributed]'\n")
 
 
 @needs_dask

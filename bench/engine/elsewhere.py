@@ -33,7 +33,7 @@ def make_remote(backend: str | None, scheduler: str | None, device: str, most: i
             raise UsageError("--backend dask and --scheduler ADDRESS go together: one is missing")
         return None
     if importlib.util.find_spec("distributed") is None:
-        raise UsageError("--backend dask needs Dask: pip install 'bench-reid[dask]'")
+        raise UsageError("--backend dask needs Dask: pip install 'dask[distributed]'")
     return Remote(address_of(scheduler), device, most)
 
 

@@ -65,7 +65,7 @@ def parquet_writer(file: BinaryIO) -> Iterator[Writer]:
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
     except ImportError as error:
-        raise UsageError("parquet needs pyarrow: pip install 'bench-reid[parquet]', or take --format csv") from error
+        raise UsageError("parquet needs pyarrow: pip install pyarrow, or take --format csv") from error
     types: dict[type, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in FRAME_COLUMNS.items()])
 
