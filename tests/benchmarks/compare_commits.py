@@ -2,9 +2,9 @@
 
 Both run the same commands, in turns, each with a cache and a store of its own that are empty in the first: the rows
 without a network from nothing, the same again when all is finished, a table, a list.  Prints how many times today's
-processor seconds the earlier one's are, whether both print the same tables, and where both spend their time in the first
-(the ten functions of the main thread that take the most without those that they call).  One process and one thread of
-BLAS each; --profile-only skips the turns.  BENCH_DATA as in `run`.
+processor seconds the earlier one's are, whether both print the same tables, and where both spend their time in the
+first (the ten functions of the main thread that take the most without those that they call).  One process and one
+thread of BLAS each; --profile-only skips the turns.  BENCH_DATA as in `run`.
 """
 
 import argparse
