@@ -37,6 +37,8 @@ class NotApplicable(UsageError):
 
 def visible(text: str) -> str:
     """Text in which whatever cannot be seen stands as an escape: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udc80``."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

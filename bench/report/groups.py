@@ -96,9 +96,11 @@ class Groups:
         self.results = [result for result in results if not result.failed]
         self._users = users_stores(self.results)
         self._by_base: dict[tuple[str, int, str], list[Result]] = {}
+        self._methods: dict[tuple[str, int], set[str]] = {}
         for result in self.results:
-            key = (result.cell.dataset, result.cell.seed, base_and_subset(result.cell.method)[0])
-            self._by_base.setdefault(key, []).append(result)
+            cell = result.cell
+            self._by_base.setdefault((cell.dataset, cell.seed, base_and_subset(cell.method)[0]), []).append(result)
+            self._methods.setdefault((cell.dataset, cell.seed), set()).add(cell.method)
         self._found: dict[tuple[str, int, str], list[Group]] = {}
 
     def datasets(self, seed: int) -> list[str]:
@@ -106,7 +108,7 @@ class Groups:
 
     def methods(self, dataset: str, seed: int) -> list[str]:
         """The methods of a data set's cells, in order of their names."""
-        return sorted({r.cell.method for r in self.results if r.cell.dataset == dataset and r.cell.seed == seed})
+        return sorted(self._methods.get((dataset, seed), ()))
 
     def find(self, dataset: str, method: str, seed: int, profile: str | None = None) -> list[Group]:
         """The groups of a row, which are never mixed, first the one that counts.
