@@ -28,13 +28,11 @@ HSV_BINS = HSV_LEVELS**3
 SILTP_BINS = 3**4
 
 _CHUNK_PIXELS = 200_000  # worked on at a time, 32 images of 128x48: spreads the cost of a call over many images
+_BLUR_IMAGES = 4  # blurred at a time, and
+_COUNT_BYTES = 500_000  # counted in at a time: what the second-level cache of a core holds
+_KEY = 2**15 / 2.5e12  # from Retinex values in units of 1e-12, of which none is beyond log10(256), to 16 bits
+_TINY = np.float32(1e-30)  # added to a whole number, changes none but 0
 _LOG_COUNT = np.log1p(np.arange(BLOCK * BLOCK + 1.0))
-_LOG_INTENSITY = np.log10(np.arange(3 * 255 + 1) / 3 + 1)  # by R + G + B
-_LARGEST_GAIN = 256 / np.maximum(np.arange(256), 1)  # by max(R, G, B)
-_GREY = np.arange(256) / 255
-# By grey level I: the levels n with n/255 < (1 - tau) I/255 are those below, with n/255 > (1 + tau) I/255 those above.
-_SILTP_BELOW = np.searchsorted(_GREY, (1 - TAU) * _GREY, side="left").astype(np.uint8)
-_SILTP_ABOVE = (np.searchsorted(_GREY, (1 + TAU) * _GREY, side="right") - 1).astype(np.uint8)
 
 
 class LOMO(BaseEstimator):
@@ -107,16 +105,18 @@ def msrcp(images: np.ndarray) -> np.ndarray:
     An image whose two quantiles are equal has nothing to stretch and stays as it is.
     """
     channels = _planes(images)
-    total = channels.sum(axis=0, dtype=np.uint16)
-    intensity = total / 3 + 1
-    # log10 is monotone and additive: half the log of the product is the mean of the two logs.
-    surround = _blur(intensity, SIGMAS[0])
-    surround *= _blur(intensity, SIGMAS[1])
+    total = channels[0].astype(np.uint16)
+    total += channels[1]
+    total += channels[2]
+    intensity = total.astype(np.float64)
+    intensity /= 3
+    intensity += 1
+    # log10 is monotone and additive: one logarithm serves the mean of two differences.
+    retinex = intensity * intensity
+    retinex /= _surrounds(intensity)
+    np.log(retinex, out=retinex)
     # Rounding to 12 decimals makes flat areas exactly 0: a stretch would enlarge the blur's rounding errors.
-    retinex = np.log(surround, out=surround)
-    retinex *= -0.5 / np.log(10)
-    retinex += _LOG_INTENSITY.take(total)
-    retinex *= 1e12
+    retinex *= 0.5e12 / np.log(10)
     np.rint(retinex, out=retinex)
     low, high = _quantiles(retinex)
     flat = low == high
@@ -125,12 +125,13 @@ def msrcp(images: np.ndarray) -> np.ndarray:
     retinex /= np.where(flat, 1, high - low)
     retinex *= 255
     gain = np.divide(retinex, intensity, out=retinex)
-    np.minimum(gain, _LARGEST_GAIN.take(channels.max(axis=0)), out=gain)
+    largest = np.maximum(np.maximum(channels[0], channels[1]), channels[2])
+    limit = np.add(largest, 1e-300, out=intensity)  # no change but to 0
+    np.minimum(gain, np.divide(256, limit, out=limit), out=gain)
     gain[flat[:, 0, 0]] = 1
-    enhanced = np.empty_like(channels)
-    for channel, target in zip(channels, enhanced, strict=True):
-        np.minimum(gain * channel, 255, out=target, casting="unsafe")
-    return np.moveaxis(enhanced, 0, -1)
+    enhanced = np.multiply(gain, channels, out=np.empty(channels.shape, np.uint16), casting="unsafe")
+    enhanced -= enhanced >> 8  # at most 255
+    return np.moveaxis(enhanced.astype(np.uint8), 0, -1)
 
 
 def hsv_codes(images: np.ndarray) -> np.ndarray:
@@ -141,17 +142,23 @@ def hsv_codes(images: np.ndarray) -> np.ndarray:
     red, green, blue = np.moveaxis(images, -1, 0)
     largest = np.maximum(np.maximum(red, green), blue)
     smallest = np.minimum(np.minimum(red, green), blue)
-    is_green, is_blue = largest == green, largest == blue
-    red, green, blue = np.moveaxis(images, -1, 0).astype(np.int16)
-    sector, difference = is_green.astype(np.int32), green - blue
-    np.copyto(difference, blue - red, where=is_green)
-    np.copyto(sector, 2, where=is_blue)
-    np.copyto(difference, red - green, where=is_blue)
-    # Flat indices into the tables: one gather is several times faster with these than with a tuple of indices.
-    hue_index = ((sector << 8) + (largest - smallest) << 9) + (difference + 256)
-    value_index = (largest.astype(np.uint16) << 8) + smallest
-    hue, saturation_value = _hsv_tables()
-    return saturation_value.take(value_index) + hue.take(hue_index)
+    green_mask = -(largest == green).view(np.int8).astype(np.int16)  # all bits or none
+    blue_mask = -(largest == blue).view(np.int8).astype(np.int16)
+    chroma = (largest - smallest).astype(np.int16)
+    red, green, blue = red.astype(np.int16), green.astype(np.int16), blue.astype(np.int16)
+    # In sixths of a turn, times the chroma. Masks choose at a fraction of what np.where takes.
+    hue = green - blue
+    hue ^= (hue ^ (blue - red + 2 * chroma)) & green_mask
+    hue ^= (hue ^ (red - green + 4 * chroma)) & blue_mask
+    hue += (hue >> 15) & (6 * chroma)  # a full turn where negative
+    # A quotient never rounds past a whole number: the floors of float32 are exact.
+    saturation = ((8 * chroma) / (largest + _TINY)).astype(np.uint16)
+    saturation -= saturation >> 3  # at most 7
+    codes = (largest >> 5) << np.uint16(3)
+    codes += saturation
+    codes <<= 3
+    codes += ((4 * hue) / (3 * chroma + _TINY)).astype(np.uint16)
+    return codes
 
 
 def pool_hsv_codes(codes: np.ndarray) -> np.ndarray:
@@ -164,10 +171,10 @@ def pool_hsv_codes(codes: np.ndarray) -> np.ndarray:
 
 def grey_levels(images: np.ndarray) -> np.ndarray:
     """Luma .2989 R + .5870 G + .1140 B rounded to whole grey levels, uint8 (n, h, w, 3) to uint8 (n, h, w)."""
-    red, green, blue = np.moveaxis(images, -1, 0)
-    luma = 0.2989 * red
-    luma += 0.5870 * green
-    luma += 0.1140 * blue
+    red, green, blue = (channel.astype(np.float64) for channel in np.moveaxis(images, -1, 0))
+    luma = np.multiply(red, 0.2989, out=red)
+    luma += np.multiply(green, 0.5870, out=green)
+    luma += np.multiply(blue, 0.1140, out=blue)
     luma += 0.5
     return luma.astype(np.uint8)
 
@@ -181,26 +188,35 @@ def siltp_codes(grey: np.ndarray, radii: Sequence[int] = RADII) -> np.ndarray:
     Parameters
     ----------
     grey : (n, h, w), grey levels as uint8 or, pooled, in [0, 1] as float64.
+    radii : evenly spaced.
     """
-    border = max(radii)
+    border, gap = max(radii), radii[1] - radii[0] if len(radii) > 1 else 1
     padded = _replicate_borders(grey, border)
-    if grey.dtype == np.uint8:
-        below, above = _SILTP_BELOW.take(padded), _SILTP_ABOVE.take(padded)
-    else:
-        below, above = (1 - TAU) * padded, (1 + TAU) * padded
     # In the flattened padded array a neighbour is a fixed offset away; what that yields in the border is cropped.
     row = padded.shape[2]
     inner = slice(border * row, padded.size - border * row)
-    flat, below, above = padded.ravel(), below.ravel()[inner], above.ravel()[inner]
+    flat = padded.ravel()
+    centre = flat[inner]
+    if grey.dtype == np.uint8:
+        # The levels n < (1 - tau) I are those below I - floor(tau I), the levels n > (1 + tau) I those above I + it.
+        tolerance = (centre * np.uint16(round(10 * TAU)) // np.uint16(10)).astype(np.uint8)
+        below = centre - tolerance
+        above = centre + np.minimum(tolerance, ~centre)  # at most 255
+    else:
+        below, above = (1 - TAU) * centre, (1 + TAU) * centre
     codes = np.zeros((len(radii), *padded.shape), dtype=np.uint8)
-    for radius, code in zip(radii, codes.reshape(len(radii), -1)[:, inner], strict=True):
-        for offset in (radius * row, -radius, -radius * row, radius):  # down, left, up, right
-            neighbour = flat[inner.start + offset : inner.stop + offset]
-            brighter = (neighbour > above).view(np.uint8)
-            code *= 3
-            code += (neighbour < below).view(np.uint8)
-            code += brighter
-            code += brighter
+    code = codes.reshape(len(radii), -1)[:, inner]
+    outside = np.empty(code.shape, dtype=bool)
+    for direction in (row, -1, -row, 1):  # down, left, up, right, each at all radii at once
+        first, step = inner.start + direction * radii[0], direction * gap
+        neighbours: np.ndarray = np.ndarray(
+            code.shape, flat.dtype, flat, first * flat.itemsize, (step * flat.itemsize, flat.itemsize)
+        )
+        code *= 3
+        code += np.less(neighbours, below, out=outside).view(np.uint8)
+        brighter = np.greater(neighbours, above, out=outside).view(np.uint8)
+        code += brighter
+        code += brighter
     return codes[:, :, border:-border, border:-border]
 
 
@@ -212,32 +228,24 @@ def block_maxima(codes: np.ndarray, bins: int) -> np.ndarray:
     n, rows, columns = len(codes), _blocks(codes.shape[1]), _blocks(codes.shape[2])
     if not rows or not columns:
         return np.zeros((n, 0, bins), dtype=np.uint8)
-    first_bin = _first_bins(n, rows + 1, columns + 1, bins)
-    index = first_bin + codes[:, : first_bin.shape[1], : first_bin.shape[2]]
-    cells = np.zeros((n, columns + 1, rows + 1, bins), dtype=np.uint8)
-    np.add.at(cells.reshape(-1), index.reshape(-1), np.ones(index.size, dtype=np.uint8))
-    blocks = cells[:, :, :-1] + cells[:, :, 1:]
-    blocks = blocks[:, :-1] + blocks[:, 1:]
-    return blocks.max(axis=1)
-
-
-@lru_cache(maxsize=1)
-def _hsv_tables() -> tuple[np.ndarray, np.ndarray]:
-    """H, flattened from [sector, max - min, difference + 256], and 64 V + 8 S, flattened from [max, min].
-
-    Sector 0, 1, 2: the largest channel is red, green, blue; difference: the next channel minus the one after that.
-    """
-    sector, chroma, difference = np.ogrid[:3, :256, -256:256]
-    turns = (2 * sector + difference / np.maximum(chroma, 1)) / 6
-    hue = np.where(chroma > 0, _quantise(np.where(turns < 0, turns + 1, turns)), 0)
-    largest, smallest = np.ogrid[:256, :256]
-    saturation = (largest - smallest) / np.maximum(largest, 1)
-    saturation_value = HSV_LEVELS * (HSV_LEVELS * _quantise(largest / 255) + _quantise(saturation))
-    return hue.astype(np.uint8).ravel(), saturation_value.astype(np.uint16).ravel()
-
-
-def _quantise(x: np.ndarray) -> np.ndarray:
-    return np.minimum(np.floor(HSV_LEVELS * x), HSV_LEVELS - 1)
+    codes = codes[:, : STEP * (rows + 1), : STEP * (columns + 1)]
+    step = max(1, min(n, _COUNT_BYTES // ((rows + 1) * (columns + 1) * (bins + STEP * STEP * 8))))
+    first_bin = _first_bins(step, rows + 1, columns + 1, bins)
+    # Arrays made once for all groups: what the last one left in the cache the next one finds there.
+    cells = np.empty((step, columns + 1, rows + 1, bins), dtype=np.uint8)
+    pairs, blocks = np.empty_like(cells[:, :, 1:]), np.empty_like(cells[:, 1:, 1:])
+    index = np.empty_like(first_bin)
+    maxima = np.empty((n, rows, bins), dtype=np.uint8)
+    for start in range(0, n, step):
+        group = slice(min(step, n - start))
+        index[group] = codes[start : start + step]
+        index[group] += first_bin[group]
+        cells.fill(0)
+        np.add.at(cells.reshape(-1), index[group].reshape(-1), np.uint8(1))
+        np.add(cells[group, :, :-1], cells[group, :, 1:], out=pairs[group])
+        np.add(pairs[group, :-1], pairs[group, 1:], out=blocks[group])
+        np.max(blocks[group], axis=1, out=maxima[start : start + step])
+    return maxima
 
 
 def _check(images: np.ndarray) -> None:
@@ -249,8 +257,8 @@ def _check(images: np.ndarray) -> None:
         raise BenchError(f"LOMO needs images of at least {BLOCK}x{BLOCK} pixels. Got {height} rows of {width} pixels.")
 
 
-def _counts(images: np.ndarray, colours: np.ndarray) -> list[np.ndarray]:
-    """The three parts before their logarithm, uint8 (n, bands x bins): HSV of `colours`, then SILTP of `images`."""
+def _counts(images: np.ndarray, colours: np.ndarray) -> list[list[np.ndarray]]:
+    """The three parts before their logarithm, by scale, uint8 (n, bands, bins): HSV of `colours`, SILTP of `images`."""
     hsv, scales = hsv_codes(colours), []
     for scale in range(SCALES):
         hsv = pool_hsv_codes(hsv) if scale else hsv
@@ -259,25 +267,26 @@ def _counts(images: np.ndarray, colours: np.ndarray) -> list[np.ndarray]:
     patterns: dict[int, list[np.ndarray]] = {}
     for plane in (grey, half := _mean_of_four(grey / 255), _mean_of_four(half)):
         if radii := [radius for radius in RADII if plane.shape[2] >= 2 * radius + 1]:
-            for radius, codes in zip(radii, siltp_codes(plane, radii), strict=True):
-                patterns.setdefault(radius, []).append(block_maxima(codes, SILTP_BINS))
-    return [_side_by_side(scales), *(_side_by_side(patterns[radius]) for radius in RADII if radius in patterns)]
+            codes = siltp_codes(plane, radii)
+            maxima = block_maxima(codes.reshape(-1, *plane.shape[1:]), SILTP_BINS)
+            for radius, part in zip(radii, np.split(maxima, len(radii)), strict=True):
+                patterns.setdefault(radius, []).append(part)
+    return [scales, *(patterns[radius] for radius in RADII if radius in patterns)]
 
 
-def _side_by_side(scales: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([counts.reshape(len(counts), counts.shape[1] * counts.shape[2]) for counts in scales], axis=1)
-
-
-def _log_normalise(parts: list[np.ndarray], out: np.ndarray) -> None:
+def _log_normalise(parts: list[list[np.ndarray]], out: np.ndarray) -> None:
     """log(1 + x) of counts x, each part of each row divided by its Euclidean norm; fills what is not 0 of `out`."""
-    counts = np.concatenate(parts, axis=1)
-    part_ends = np.add.outer(np.arange(len(counts)) * counts.shape[1], np.cumsum([part.shape[1] for part in parts]))
+    flat = [[counts.reshape(len(out), counts.shape[1] * counts.shape[2]) for counts in scales] for scales in parts]
+    counts = np.concatenate([scale for scales in flat for scale in scales], axis=1)
+    lengths = [sum(scale.shape[1] for scale in scales) for scales in flat]
+    part_ends = np.add.outer(np.arange(len(counts)) * counts.shape[1], np.cumsum(lengths))
     filled = np.flatnonzero(counts != 0)
     logs = _LOG_COUNT.take(counts.ravel().take(filled))
     ends = np.searchsorted(filled, part_ends.ravel())
     starts = np.concatenate([[0], ends[:-1]])
     norms = np.sqrt(np.add.reduceat(logs * logs, starts))
-    out.reshape(-1)[filled] = logs / norms.repeat(ends - starts)
+    logs /= norms.repeat(ends - starts)
+    out.reshape(-1)[filled] = logs.astype(np.float32)  # twice as fast as to let the assignment convert
 
 
 def _planes(images: np.ndarray) -> np.ndarray:
@@ -324,7 +333,10 @@ def _replicate_borders(planes: np.ndarray, margin: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _gaussian(length: int, sigma: float) -> np.ndarray:
-    """The matrix that blurs `length` pixels: a Gaussian cut at 4 sigma, borders mirrored about the edge pixel."""
+    """The matrix that blurs rows of `length` pixels it is multiplied to from the right.
+
+    A Gaussian cut at 4 sigma, borders mirrored about the edge pixel.
+    """
     radius = int(4 * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
@@ -332,20 +344,63 @@ def _gaussian(length: int, sigma: float) -> np.ndarray:
     position = np.abs(np.arange(length)[:, None] + offsets) % (2 * (length - 1))
     position = np.minimum(position, 2 * (length - 1) - position)
     matrix = np.zeros((length, length))
-    np.add.at(matrix, (np.arange(length)[:, None], position), weights)
+    np.add.at(matrix, (position, np.arange(length)[:, None]), weights)
     return matrix
 
 
-def _blur(planes: np.ndarray, sigma: float) -> np.ndarray:
-    height, width = planes.shape[1:]
-    # One product per image, of shapes that do not depend on the batch: BLAS may round differently in another shape.
-    return np.matmul(_gaussian(height, sigma), np.matmul(planes, _gaussian(width, sigma).T))
+@lru_cache(maxsize=64)
+def _half_gaussians(length: int, sigma: float) -> np.ndarray:
+    """The matrix that blurs columns in two halves, (2, m, m) with m = ceil(length / 2).
+
+    Seen from the other end the matrix is the same. Sums of what lies opposite each other therefore become sums, and
+    differences become differences, at half the multiplications.
+    """
+    matrix, half = _gaussian(length, sigma).T, (length + 1) // 2
+    near, far = matrix[:half, :half], matrix[:half, ::-1][:, :half]
+    halves = np.stack([near + far, near - far]) / 2
+    if length % 2:
+        halves[:, :, -1] /= 2  # the middle is its own mirror image, and counted twice
+    return halves
+
+
+def _surrounds(planes: np.ndarray) -> np.ndarray:
+    """The product of the planes' blurs at each of SIGMAS."""
+    n, height, width = planes.shape
+    half = (height + 1) // 2
+    product = np.empty_like(planes)
+    for start in range(0, n, _BLUR_IMAGES):
+        group, target = planes[start : start + _BLUR_IMAGES], product[start : start + _BLUR_IMAGES]
+        opposite = group[:, ::-1]
+        sides = np.empty((len(group), 2, half, width))
+        np.add(group[:, :half], opposite[:, :half], out=sides[:, 0])
+        np.subtract(group[:, :half], opposite[:, :half], out=sides[:, 1])
+        above, below = [], []
+        for sigma in SIGMAS:
+            # One product per image, of shapes that do not depend on the batch: BLAS may round otherwise in another.
+            rows = np.matmul(sides.reshape(len(group), 2 * half, width), _gaussian(width, sigma))
+            sums, differences = np.matmul(_half_gaussians(height, sigma), rows.reshape(sides.shape)).swapaxes(0, 1)
+            above.append(sums + differences)
+            below.append(sums - differences)
+        np.multiply(*above, out=target[:, :half])
+        np.multiply(*(part[:, : height // 2] for part in below), out=target[:, half:][:, ::-1])
+    return product
 
 
 def _quantiles(planes: np.ndarray) -> Iterator[np.ndarray]:
     """The linear quantiles QUANTILES of every plane, each (n, 1, 1)."""
-    ordered = np.sort(planes.reshape(len(planes), planes.shape[1] * planes.shape[2]), axis=1)
+    values = planes.reshape(len(planes), planes.shape[1] * planes.shape[2])
+    # Keys of 16 bits are sorted in a tenth of the time; values only where they share the key of a wanted one.
+    keys = (values * _KEY + 2.0**15).astype(np.uint16)
+    ordered = np.sort(keys, axis=1, kind="stable")
+    last = values.shape[1] - 1
     for quantile in QUANTILES:
-        index, fraction = divmod(quantile * (ordered.shape[1] - 1), 1)
-        lower, upper = ordered[:, int(index)], ordered[:, min(int(index) + 1, ordered.shape[1] - 1)]
+        index, fraction = divmod(quantile * last, 1)
+        first = int(index)
+        lower, upper = ordered[:, first], ordered[:, min(first + 1, last)]
+        smaller = [int(row.searchsorted(key)) for row, key in zip(ordered, lower, strict=True)]
+        found = np.flatnonzero((keys == lower[:, None]) | (keys == upper[:, None]))
+        chosen, row = values.ravel()[found], found // values.shape[1]
+        chosen = chosen[np.lexsort((chosen, row))]
+        place = np.searchsorted(row, np.arange(len(values))) + first - np.array(smaller, dtype=np.intp)
+        lower, upper = chosen[place], chosen[place + min(1, last - first)]
         yield (lower + fraction * (upper - lower))[:, None, None]
