@@ -1,7 +1,7 @@
 """How the paths of ``bench speed`` grow:  python -m tests.benchmarks.bench_growth [--only 'lomo*' ...] [--csv FILE]
 
-Each case at a quarter of its size, half of it, its size, and twice it; seconds of the processor, ours alone, the least
-of --rounds on one thread.  A case without a size, such as the start of the command, has none.
+Each case at an eighth, a quarter, half of its size, and its size; seconds of the processor, ours alone, the least of
+--rounds on one thread.  A case without a size, such as the start of the command, has none.
 """
 
 import argparse
@@ -21,8 +21,8 @@ STEPS = (1, 2, 4, 8)
 
 
 def sizes(case: Case) -> list[int]:
-    """Four sizes, of which the third is that of `bench speed` unless its quarter were too small to be measured."""
-    return [step * max(case.tiny, case.size // 4) for step in STEPS]
+    """Four sizes, of which the last is that of `bench speed` unless its eighth were too small to be measured."""
+    return [step * max(case.tiny, case.size // 8) for step in STEPS]
 
 
 def seconds(case: Case, size: int, rounds: int) -> float:
