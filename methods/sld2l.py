@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from bench.errors import BenchError
 from bench.plugin.base import Train
-from bench.protocol.images import inner_products
+from bench.protocol.products import inner_products
 from methods._dictionaries import Dictionaries, Terms, fit_clusters, restore
 from methods._gram import Axes, Whitening, principal_coordinates
 from methods._on_lomo import OnLOMO

@@ -1,5 +1,6 @@
 """What a method sees of images: selections, features and inner products, against plain numpy; and the cache."""
 
+import platform
 import sys
 import threading
 from dataclasses import replace
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bench.engine.cache import Cache
 from bench.errors import BenchError
 from bench.files import release
 from bench.protocol import images as module
-from bench.protocol.images import Images, Source, inner_products, share
+from bench.protocol import products
+from bench.protocol.images import Images, Source, share
+from bench.protocol.products import inner_products, own_product, tile_product
 
 
 class MeanColour:
@@ -199,7 +203,7 @@ class TestGram:
     @pytest.mark.parametrize("tile", [1, 3, 512])
     @pytest.mark.parametrize("symmetric", [False, True])
     def test_tiles_equal_a_plain_product(self, monkeypatch, tile, symmetric) -> None:
-        monkeypatch.setattr(module, "TILE", tile)
+        monkeypatch.setattr(products, "TILE", tile)
         rng = np.random.default_rng(0)
         a = rng.normal(size=(10, 4)).astype(np.float32)
         b = a if symmetric else rng.normal(size=(7, 4)).astype(np.float32)
@@ -209,9 +213,24 @@ class TestGram:
             assert np.array_equal(product, product.T)
 
     def test_tiles_do_not_depend_on_processes(self, monkeypatch) -> None:
-        monkeypatch.setattr(module, "TILE", 4)
+        monkeypatch.setattr(products, "TILE", 4)
         a = np.random.default_rng(0).normal(size=(10, 50)).astype(np.float32)
         assert np.array_equal(inner_products(a, a, True, jobs=2), inner_products(a, a, True, jobs=1))
+
+    @pytest.mark.parametrize("rows", [512, 120, 64, 65, 40, 1])
+    @pytest.mark.parametrize("length", [26_960, 1_152, 1_151, 20])
+    def test_one_triangle_is_to_the_bit_what_a_product_of_two_is(self, rows, length) -> None:
+        """Where OpenBLAS has kernels for x86; elsewhere to rounding."""
+        a = np.random.default_rng(0).normal(size=(rows, length)).astype(np.float32)
+        wide = a.astype(np.float64)
+        with threadpool_limits(1):
+            own, product = own_product(wide), tile_product(wide, a)
+        assert np.array_equal(own, own.T)
+        np.testing.assert_allclose(own, product, rtol=0, atol=1e-13 * product.max())
+        if {"openblas"} == {pool["internal_api"] for pool in threadpool_info() if pool["user_api"] == "blas"} and (
+            platform.machine() in ("x86_64", "AMD64")
+        ):
+            assert np.array_equal(own, product)
 
     @pytest.mark.parametrize("budget", [0, 80, 2**27], ids=["nothing kept", "some kept", "all kept"])
     def test_equals_a_plain_product_whatever_is_kept(self, two, monkeypatch, budget) -> None:

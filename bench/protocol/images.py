@@ -16,10 +16,10 @@ from joblib import Parallel, delayed
 
 from bench.errors import BenchError
 from bench.files import release
+from bench.protocol import products
 from bench.protocol.extractors import Extractor, extractor_key
 
 CHUNK = 64
-TILE = 512
 GRAM_BUDGET = 2**27
 """Entries (float64) of the largest Gram matrix computed whole and kept: 1 GiB."""
 
@@ -81,7 +81,7 @@ class Source:
             return other.gram(self, extractor, jobs).T
         a, b = self.features(extractor, jobs), other.features(extractor, jobs)
         key = f"gram|{self.key}|{other.key}|{extractor_key(extractor)}"
-        return self.cache.array(key, lambda: inner_products(a, b, symmetric=self.key == other.key, jobs=jobs))
+        return self.cache.array(key, lambda: products.inner_products(a, b, symmetric=self.key == other.key, jobs=jobs))
 
 
 def share(sources: Sequence[Source], extractor: Extractor, jobs: int) -> None:
@@ -90,27 +90,6 @@ def share(sources: Sequence[Source], extractor: Extractor, jobs: int) -> None:
         for b in sources[: i + 1]:
             if len(a.features(extractor, jobs)) * len(b.features(extractor, jobs)) <= GRAM_BUDGET:
                 a.gram(b, extractor, jobs)
-
-
-def inner_products(a: np.ndarray, b: np.ndarray, symmetric: bool = False, jobs: int = 1) -> np.ndarray:
-    """a b' in float64, tile by tile: the tiles do not depend on `jobs`, so neither does the last bit of the result.
-
-    a (n, d), b (m, d) float32; returns (n, m).  symmetric: a is b, only one triangle is computed.
-    """
-    corners = [(i, j) for i in range(0, len(a), TILE) for j in range(0, len(b), TILE) if not symmetric or j >= i]
-    out = np.empty((len(a), len(b)))
-    run = Parallel(n_jobs=jobs, prefer="threads") if jobs > 1 and len(corners) > 1 else None
-    arguments = [(a[i : i + TILE], b[j : j + TILE]) for i, j in corners]
-    tiles = run(delayed(tile_product)(*pair) for pair in arguments) if run else (tile_product(*p) for p in arguments)
-    for (i, j), tile in zip(corners, tiles, strict=True):
-        out[i : i + tile.shape[0], j : j + tile.shape[1]] = tile
-        if symmetric and i != j:
-            out[j : j + tile.shape[1], i : i + tile.shape[0]] = tile.T
-    return out
-
-
-def tile_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a.astype(np.float64) @ b.astype(np.float64).T
 
 
 class NativeImages(Sequence[np.ndarray]):
@@ -228,12 +207,14 @@ def wanted_products(images: Images, others: Images, extractor: Extractor) -> np.
     out = np.empty((len(images), len(others)))
     columns = list(tiles(others))
     for count, (i, a, rows) in enumerate(tiles(images), 1):
-        left = a.features(extractor)[rows]
-        for j, b, some in columns[:count] if images is others else columns:
-            tile = tile_product(left, b.features(extractor)[some])
+        wide = a.features(extractor)[rows].astype(np.float64)
+        for j, b, some in columns[: count - 1] if images is others else columns:
+            tile = products.tile_product(wide, b.features(extractor)[some])
             out[np.ix_(i, j)] = tile
             if images is others:
                 out[np.ix_(j, i)] = tile.T
+        if images is others:
+            out[np.ix_(i, i)] = products.own_product(wide)
     return out
 
 
@@ -241,8 +222,8 @@ def tiles(images: Images) -> Iterator[tuple[np.ndarray, Source, np.ndarray]]:
     """Some of the images at a time, all of one source: where they stand, the source and its rows."""
     places, start = np.argsort(positions(images)), 0
     for source, rows in images._parts:
-        for first in range(0, len(rows), TILE):
-            some = rows[first : first + TILE]
+        for first in range(0, len(rows), products.TILE):
+            some = rows[first : first + products.TILE]
             yield places[start : start + len(some)], source, some
             start += len(some)
 

@@ -27,7 +27,8 @@ from bench.engine.view import build_view
 from bench.plugin.base import Train
 from bench.plugin.spec import dataset_spec, method_spec
 from bench.protocol import images as images_module
-from bench.protocol.images import Images, Source, inner_products
+from bench.protocol.images import Images, Source
+from bench.protocol.products import inner_products
 from methods import nfst, xqda
 from tests.benchmarks.growth import keep
 

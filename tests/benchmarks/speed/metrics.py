@@ -43,7 +43,7 @@ def drawn_halves(people: int, dimension: int = DIMENSION) -> Halves:
 
 
 def gram(size: int, _folder: Path) -> Sides:
-    from bench.protocol.images import inner_products
+    from bench.protocol.products import inner_products
 
     rows = drawn_halves(size // 2).rows.astype(np.float32)
 
