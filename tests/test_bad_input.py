@@ -284,6 +284,9 @@ class TestStore:
             run("-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1"), 1, str(path), "remove it or run the cell again"
         )
         assert len(path.read_text()) == 100
+        output = run("-m", "bicubic+nfst", "-d", SMALL, "--splits", "0-1", "--force")
+        assert (output.code, output.err) == (0, "")
+        assert bench("status", "--results", tmp_path / "results").code == 0
 
     def test_full_disk(self, run, bench, tmp_path, monkeypatch) -> None:
         assert run("-m", "bicubic+nfst", "-d", SMALL, "--splits", "0").code == 0

@@ -46,6 +46,8 @@ class Rows(Method):
 
     def between(self, probe, gallery) -> np.ndarray:
         found = cdist(probe, gallery)
+        if self.broken == "endless":
+            found[0, 0] = np.inf
         return found.T[:1] if self.broken == "shape" else found
 
 
@@ -164,6 +166,8 @@ def test_rows_lie_in_files_that_go_with_the_cell(data, cache, monkeypatch) -> No
         (spec(Rows, parameters={"broken": "nan"}, sigma=0.25), "embed returned .* NaN"),
         (spec(Rows, parameters={"broken": "short"}, sigma=0.25), "embed returned shape"),
         (spec(Rows, parameters={"broken": "shape"}, sigma=0.25), "between returned shape"),
+        (spec(Rows, parameters={"broken": "endless"}, sigma=0.25), r"rows\.between returned 1 values that are NaN"),
+        (spec(Half, parameters={"broken": "endless"}), r"half\.between returned distances that are NaN or infinite"),
     ],
 )
 def test_what_cannot_be_done_block_by_block_says_why(method, words, data, cache) -> None:
@@ -180,6 +184,12 @@ def test_rows_of_other_lengths_are_refused(data, cache) -> None:
 @pytest.mark.parametrize(("text", "size"), [("512M", 2**29), ("2G", 2**31), ("1.5GiB", 3 * 2**29), ("1t", 2**40)])
 def test_sizes_of_memory(text, size) -> None:
     assert build_parser().parse_args(["run", "--memory", text]).memory == size
+
+
+def test_sizes_are_shown_in_a_unit_that_fits() -> None:
+    assert [pairs.shown(size) for size in (2**25, 2**28, 2**30, 3 * 2**29)] == [
+        "32.0 MiB", "256.0 MiB", "1.0 GiB", "1.5 GiB",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["0G", "100M", "2", "-1G", "G", "1e3G", "nanG", "2 G"])

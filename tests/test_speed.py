@@ -246,7 +246,7 @@ def test_without_a_clone_the_command_says_so(monkeypatch, tmp_path, bench) -> No
     assert bench("speed") == (2, "", "bench: the measurements come with a clone of bench: run speed there\n")
 
 
-def test_interrupted_it_ends_all_that_it_started(monkeypatch, tmp_path) -> None:
+def test_interrupted_it_ends_all_that_it_started(monkeypatch, tmp_path, capsys) -> None:
     """In place of the process that measures one that starts another, which holds a pipe open."""
     script, pipe = tmp_path / "python", tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -263,7 +263,8 @@ def test_interrupted_it_ends_all_that_it_started(monkeypatch, tmp_path) -> None:
 
     monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
     monkeypatch.setattr(sys, "executable", str(script))
-    assert main(["speed"]) == 130
+    assert main(["speed", "--json", str(tmp_path / "today.json")]) == 130
+    assert f"interrupted; the cases measured so far are in {tmp_path}/today.json" in capsys.readouterr().err
     assert select.select([held], [], [], 30)[0], "the pipe is still held"
     assert os.read(held, 1) == b""
     os.close(held)

@@ -102,12 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept = f" at {error}; a checkpoint is kept, the same command goes on" if str(error) else f"; {KEPT}"
         print(f"bench: out of time{kept}", file=sys.stderr)
         return EXIT_CODE
-    except Terminated:
-        print(f"bench: terminated; {KEPT}", file=sys.stderr)
-        return TERMINATED
-    except KeyboardInterrupt:
-        print(f"bench: interrupted; {KEPT}", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        word, code = ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
+        print(f"bench: {word}; {visible(str(error)) or KEPT}", file=sys.stderr)
+        return code
 
 
 def call(options: Namespace) -> int:

@@ -41,7 +41,9 @@ def run_command(options: Namespace) -> int:
     if work.first_line:
         print(work.first_line)
     print_skipped(planned)
-    print(f"{counted(len(planned.tasks), 'cell')}: {work.finished} finished before, {len(work.pending)} to run")
+    unreadable = f", {len(work.problems)} that cannot be read" if work.problems else ""
+    counts = f"{work.finished} finished before, {len(work.pending)} to run{unreadable}"
+    print(f"{counted(len(planned.tasks), 'cell')}: {counts}", flush=True)
     for line in work.problems:
         print(f"bench: {line}", file=sys.stderr)
     return dry_run(work, settings) if options.dry_run else run_pending(planned, work, settings)

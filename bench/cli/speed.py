@@ -30,7 +30,11 @@ def speed_command(options: Namespace) -> int:
         own = {"TMPDIR": folder, "BENCH_CACHE": f"{folder}/cache", "BENCH_RESULTS": f"{folder}/results"}
         environment = {**os.environ, **dict.fromkeys(THREADS, "1"), **own}
         command = [sys.executable, "-m", MEASURE, json.dumps(wanted)]
-        code = run_alone(command, environment)
+        try:
+            code = run_alone(command, environment)
+        except KeyboardInterrupt as stop:
+            kept = f"the cases measured so far are in {options.json}" if options.json else "nothing is kept"
+            raise type(stop)(kept) from None
     if code < 0:
         raise BenchError(f"the process that measures was ended by signal {-code}")
     return code

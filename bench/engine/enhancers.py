@@ -40,5 +40,6 @@ def unpacked(path: Path) -> dict[str, dict[str, np.ndarray]]:
             found.setdefault(anchor, {})[name] = array
     except Exception as error:  # the library raises many kinds for a damaged file
         reason = " ".join(f"{getattr(error, 'strerror', None) or error}".split())[:200]
-        raise BenchError(f"{path} holds no readable enhancers: {reason}; remove it or run the cell again") from error
+        again = "remove it or run the cell again with --force"
+        raise BenchError(f"{path} holds no readable enhancers: {reason}; {again}") from error
     return found

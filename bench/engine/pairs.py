@@ -155,4 +155,4 @@ def bytes_of(trial: Trial, models: int) -> int:
 
 
 def shown(size: float) -> str:
-    return f"{size / 2**30:,.1f} GiB"
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"

@@ -21,7 +21,7 @@ import numpy as np
 from bench.engine.enhancers import SUFFIX, Arrays, Enhancers, packed, unpacked
 from bench.engine.identity import Cell, source_of
 from bench.engine.record import FORMAT, Failure, File, Record, decoded
-from bench.errors import BenchError, StorageError
+from bench.errors import BenchError, StorageError, Unreadable
 from bench.files import names, read_regular, safe_name, write_atomically
 from bench.plugin.grammar import split_text
 from bench.plugin.registry import ROOT
@@ -236,9 +236,8 @@ def each_result(folders: Iterable[Path], problems: list[str], failures: bool = F
     found: set[str] = set()
     for folder in folders:
         origin = folder.resolve().name
-        for path in Store(folder).files():
-            if path.name.endswith(".failed.json") and not failures:
-                continue
+        wanted = (path for path in Store(folder).files() if failures or not path.name.endswith(".failed.json"))
+        for path in wanted:
             try:
                 result = read_result(path, origin)
             except BenchError as error:
@@ -296,5 +295,6 @@ def read_result(path: Path, origin: str = "") -> Result:
     return Result(cell, file.record, file.failure, path, origin)
 
 
-def unreadable(path: Path, reason: str) -> BenchError:
-    return BenchError(f"{path} is not a readable result: {' '.join(reason.split())}; remove it or run the cell again")
+def unreadable(path: Path, reason: str) -> Unreadable:
+    again = "remove it or run the cell again with --force"
+    return Unreadable(f"{path} is not a readable result: {' '.join(reason.split())}; {again}")

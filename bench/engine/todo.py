@@ -9,7 +9,7 @@ from bench.engine.identity import Cell, short_hash
 from bench.engine.plan import Settings, Task
 from bench.engine.snapshot import Snapshot
 from bench.engine.store import MEASURED, Result, Store
-from bench.errors import BenchError, counted, listing
+from bench.errors import BenchError, Unreadable, counted, listing
 from bench.plugin.grammar import split_text
 
 
@@ -58,20 +58,22 @@ def todo(tasks: Sequence[Task], settings: Settings) -> Todo:
         try:
             found = settings.find(task.cell)
             own = found and not any(found.path.is_relative_to(folder) for folder in measured)
-            reasons = freshness.edited(found) if found and own else []
+            reasons, again = freshness.edited(found) if found and own else [], bool(found)
             if found and not reasons and not settings.force:
                 result.finished += 1
                 continue
         except BenchError as error:
-            result.problems.append(str(error))
-            continue
+            if not (settings.force and isinstance(error, Unreadable)):
+                result.problems.append(str(error))
+                continue
+            reasons, again = [], True
         reasons = reasons or stale_reasons(task.cell, settings)
         result.reasons += [reason for reason in reasons if reason not in result.reasons]
         if reasons and not settings.force and (settings.keep or not task.named):
             result.kept.append(task)
             continue
         here = tuple(own_store.at_place(task.cell))
-        result.pending.append(replace(task, again=bool(found), at_place=here))
+        result.pending.append(replace(task, again=again, at_place=here))
         if reasons:
             result.renewed.append(task)
     return result
