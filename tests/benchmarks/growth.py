@@ -58,7 +58,7 @@ def main() -> None:
         axes.tick_params(labelsize=6)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_formatter(NullFormatter())
-    with rc_context({"svg.fonttype": "none"}):  # text as text is a tenth of it as outlines
+    with rc_context({"svg.fonttype": "none"}):  # text stays text
         figure.savefig(given.output, metadata={"Date": None} if given.output.suffix == ".svg" else None)
 
 
