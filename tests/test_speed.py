@@ -268,3 +268,10 @@ def test_interrupted_it_ends_all_that_it_started(monkeypatch, tmp_path, capsys) 
     assert select.select([held], [], [], 30)[0], "the pipe is still held"
     assert os.read(held, 1) == b""
     os.close(held)
+
+
+def test_a_run_is_not_written_over_what_it_is_held_against(tmp_path, bench) -> None:
+    file = tmp_path / "today.json"
+    output = bench("speed", "--only", "start", "--json", file, "--against", file)
+    assert output.code == 2
+    assert "would be written over" in output.err

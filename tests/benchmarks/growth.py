@@ -29,7 +29,7 @@ def keep(file: Path | None, path: str, unit: str, seconds: Mapping[int, float]) 
     print(f"{path}: time grows as {unit}^{exponent(list(seconds), list(seconds.values())):.2f}")
     if file is None:
         return
-    rows = pd.DataFrame([(path, unit, n, round(s, 4), machine()) for n, s in seconds.items()], columns=COLUMNS)
+    rows = pd.DataFrame([(path, unit, n, float(f"{s:.3g}"), machine()) for n, s in seconds.items()], columns=COLUMNS)
     if file.exists():
         before = pd.read_csv(file)
         rows = pd.concat([before[before.path != path], rows])

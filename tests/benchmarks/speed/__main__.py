@@ -15,6 +15,7 @@ from tests.benchmarks.speed.cases import CASES
 from tests.benchmarks.speed.result import FORMAT, Measured, Run, comparison, read_run, regressions, write_run
 from tests.benchmarks.speed.runner import measure
 
+LEGEND = "how many times as fast as the reference [95 %]; seconds of the processor, ours and the reference's"
 SECONDS = 6.0
 """Of each case."""
 
@@ -41,7 +42,8 @@ def main(wanted: Wanted) -> int:
     run = Run(FORMAT, about(), [], {})
     if wanted.json:
         write_run(Path(wanted.json), run)  # a file that cannot be written is told before anything is measured
-    print("; ".join(f"{key}: {value}" for key, value in run.machine.items()), flush=True)
+    print("; ".join(f"{key}: {value}" for key, value in run.machine.items()))
+    print(LEGEND, flush=True)
     failed = False
     for case in cases:
         if reason := case.missing():
@@ -86,7 +88,7 @@ def about() -> dict[str, str]:
 
 def line(found: Measured) -> str:
     """A case for people."""
-    both = f"{found.seconds:.3g} s to {found.reference_seconds:.3g} s, {counted(found.pairs, 'pair')}"
+    both = f"{found.seconds:.3g} s and {found.reference_seconds:.3g} s, {counted(found.pairs, 'pair')}"
     what = f"{found.size:,} {found.unit}, against {found.reference}"
     figures = "".join(f"; {value:.3g} {name}" for name, value in found.figures.items())
     return f"{found.name:18} {found.interval!s:28} {both}; {what}{figures}"
