@@ -102,8 +102,8 @@ def add_run(add: Add) -> None:
         type=parse_bytes,
         metavar="SIZE",
         help="what distances may take, such as 8G, at least 256M, of all cells that are computed at a time, with"
-        " --backend of each: larger ones are scored block by block, to the same bits, and not kept (default: half of the"
-        " machine's)",
+        " --backend of each: larger ones are scored block by block, to the same bits, and not kept (default: half of"
+        " the machine's)",
     )
     command.add_argument(
         "--enhancers",
