@@ -186,7 +186,10 @@ class Fleet:
             )  # fmt: skip
             ending.start()
             ending.join(CONNECT)
-        self.threads.shutdown(wait=True, cancel_futures=True)
+        # Threads store what they have; one that an interrupt caught between two locks may wait for ever.
+        closing = threading.Thread(target=self.threads.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        closing.start()
+        closing.join(3 * CONNECT)
 
 
 @contextmanager
