@@ -31,10 +31,6 @@ class Unreadable(BenchError):
     """A stored file that is not what its name says."""
 
 
-class NotFinite(BenchError):
-    """Distances that are not finite numbers."""
-
-
 class MissingPart(BenchError):
     """A plug-in says that it is built of a part that no module is."""
 

@@ -190,6 +190,8 @@ def siltp_codes(grey: np.ndarray, radii: Sequence[int] = RADII) -> np.ndarray:
     grey : (n, h, w), grey levels as uint8 or, pooled, in [0, 1] as float64.
     radii : evenly spaced.
     """
+    if len(set(np.diff(radii))) > 1:
+        raise BenchError(f"radii must be evenly spaced. Got {list(radii)}.")
     border, gap = max(radii), radii[1] - radii[0] if len(radii) > 1 else 1
     padded = _replicate_borders(grey, border)
     # In the flattened padded array a neighbour is a fixed offset away; what that yields in the border is cropped.

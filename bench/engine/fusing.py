@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 
 from bench.engine.matching import Model, fit_and_match
-from bench.engine.pairs import Pairs, check_room, finite
+from bench.engine.pairs import Pairs, check_room
 from bench.engine.record import Scores
 from bench.engine.view import Ratio, View
-from bench.errors import BenchError, NotFinite
+from bench.errors import BenchError
 from bench.plugin.sigma import SigmaRule
 from bench.protocol import fusion
 from bench.protocol.blocks import Part
@@ -110,7 +110,7 @@ def judge(view: View, models: Mapping[Ratio, Model], trial: Trial, chosen: Fusio
 def judge_blocks(view: View, pairs: Mapping[Ratio, Pairs], trial: Trial, chosen: Fusion) -> Judged:
     """As `judge`, of distances that are computed block by block and not kept."""
     first = next(iter(pairs.values()))
-    probe, gallery, between = first.probe.side, first.gallery.side, f"{first.method.name}.between"
+    probe, gallery = first.probe.side, first.gallery.side
     # Images that are one distinct image are of one size, and so of one weight.
     shown = np.unique(probe.position, return_index=True)[1]
 
@@ -119,18 +119,10 @@ def judge_blocks(view: View, pairs: Mapping[Ratio, Pairs], trial: Trial, chosen:
         if not chosen.weights:
             yield (), blocks[None]
         for subset, w in chosen.weights.items():
-            try:
-                yield subset, fuse(view, {m: blocks[m] for m in subset}, w[shown[some.asked]])
-            except NotFinite:
-                for block in blocks.values():
-                    finite(between, block)
-                raise
+            yield subset, fuse(view, {m: blocks[m] for m in subset}, w[shown[some.asked]])
 
     listed = list(chosen.weights)[-1] if chosen.weights else ()
-    try:
-        found = score_stream(trial, probe, gallery, compute, listed, view.setup.threads)
-    except NotFinite as error:
-        raise error if chosen.weights else BenchError(f"{between} returned {error}") from error
+    found = score_stream(trial, probe, gallery, compute, listed, view.setup.threads)
     score, nearest = found[listed]
     return judged(chosen, score, nearest, {subset: found[subset][0] for subset in chosen.weights})
 
@@ -175,7 +167,7 @@ def fuse(view: View, distances: Mapping[Fraction, np.ndarray], w: np.ndarray) ->
         fused = fusion.weighted_sum(distances, w, view.spec.options.normalise)
     if not np.isfinite(fused).all():
         largest = max(float(np.abs(matrix).max()) for matrix in distances.values())
-        raise NotFinite(
+        raise BenchError(
             f"the fused distances of {view.spec.method.name} are not finite: its distances reach {largest:.3g}"
         )
     return fused

@@ -39,9 +39,10 @@ class Pairs:
     gallery: Embedded
 
     def block(self, some: Part, others: Part) -> np.ndarray:
-        """Distances of the images asked of two parts, (a, b) float32 or float64."""
+        """Distances of the images asked of two parts, (a, b) float32 or float64, all finite."""
         rows = self.probe.rows[some.asked], self.gallery.rows[others.asked]
         given = numbers(f"{self.method.name}.between", self.method.between(*rows), (len(rows[0]), len(rows[1])), PAIRS)
+        finite(f"{self.method.name}.between", given)
         return given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
 
     def whole(self) -> np.ndarray:
@@ -50,7 +51,7 @@ class Pairs:
         out = np.empty((len(probe.position), len(gallery.position)))
         for some in probe.parts:
             for others in gallery.parts:
-                block = finite(f"{self.method.name}.between", self.block(some, others))
+                block = self.block(some, others)
                 out[np.ix_(some.shown, others.shown)] = block[np.ix_(some.place, others.place)]
         return out
 

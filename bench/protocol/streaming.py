@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 
-from bench.errors import BenchError, NotFinite
+from bench.errors import BenchError
 from bench.protocol.blocks import Part, part_of
 from bench.protocol.scoring import LISTED, Score, Trial, people_in
 
@@ -144,7 +144,7 @@ class Tally:
             distances = shots.nearest(block[rows])
             least = distances.min(axis=1)
             if not (np.isfinite(least).all() and np.isfinite(distances.max())):
-                raise NotFinite("distances that are NaN or infinite; all must be finite")
+                raise BenchError("some distances are NaN or infinite; all must be finite")
             own = np.flatnonzero(at[rows] >= 0)
             self.match[start + own] = distances[own, at[start + own]]
             # A probe whose match is near has nobody to look at in most blocks.

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from bench.cli.speed import THREADS
 from bench.engine.provenance import machine
 from tests.benchmarks.speed.runner import processor_seconds
 
@@ -32,8 +33,8 @@ def commands(dataset: str, methods: list[str]) -> dict[str, list[str]]:
 
 def call(code: Path, folder: Path, arguments: list[str], profile: Path | None = None) -> tuple[float, str]:
     """Processor seconds, and what was printed of tables: their lines."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    environ = {**os.environ, **threads, "BENCH_CACHE": str(folder / "cache"), "BENCH_RESULTS": str(folder / "local")}
+    own = {"BENCH_CACHE": str(folder / "cache"), "BENCH_RESULTS": str(folder / "local")}
+    environ = {**os.environ, **dict.fromkeys(THREADS, "1"), **own}
     start = [sys.executable, "-m", "bench"] if profile is None else [sys.executable, "-c", PROFILE, str(profile)]
     stores = ["--results", str(folder / "results")] if arguments[0] != "list" else []
     folder.mkdir(exist_ok=True)
